@@ -1,0 +1,1 @@
+"""The certificate authority: its root, and the leaves it mints."""

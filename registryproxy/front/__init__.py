@@ -1,0 +1,1 @@
+"""The door: connections, requests and the answers that clients see."""

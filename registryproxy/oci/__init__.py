@@ -1,0 +1,1 @@
+"""The nouns of the OCI distribution spec, as pure values."""

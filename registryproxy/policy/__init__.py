@@ -1,0 +1,1 @@
+"""Decisions: values in, an answer out, no clock and no socket."""

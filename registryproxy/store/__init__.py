@@ -1,0 +1,1 @@
+"""Content on disk: blobs by digest, and the index over them."""

@@ -1,0 +1,1 @@
+"""The way out: who is trusted, how registries are asked."""

@@ -1,0 +1,1 @@
+"""The bits of HTTP that we read ourselves, pure."""

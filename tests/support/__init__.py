@@ -1,0 +1,1 @@
+"""Verified fakes and strategies that several tests share."""
