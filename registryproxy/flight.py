@@ -36,6 +36,10 @@ class SingleFlight(Generic[K, T]):
             landed.addBoth(self._land, key)
         return waiter
 
+    def is_flying(self, key: K) -> bool:
+        """Tell whether the next to join would share, rather than launch."""
+        return key in self._flying
+
     def _land(self, result: T | Failure, key: K) -> None:
         for waiter in self._flying.pop(key):
             if waiter.called:  # cancelled, and gone

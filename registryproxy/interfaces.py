@@ -234,13 +234,16 @@ class IUpstreamAnswer(Interface):
 class IUpstream(Interface):
     """The registries, as we are allowed to ask them; redirects are followed here."""
 
-    def ask(method: str, registry: Authority, target: str, fields: Fields) -> Awaited[IUpstreamAnswer]:
+    def ask(
+        method: str, registry: Authority, target: str, fields: Fields, follow: bool = True
+    ) -> Awaited[IUpstreamAnswer]:
         """
         Ask a registry, and wait for the head of its answer; any status is an answer.
 
         @param target: path and query, sent as they are.
         @param fields: sent as they are to the registry; to another host that it redirects to, only those that
             say nothing about the client.
+        @param follow: whether redirects are followed; if not, a redirect is an answer like any other.
         @raise UpstreamUnavailable: if the registry cannot be found, reached or trusted, or breaks off.
         @raise UpstreamSilent: if it does not answer in time.
         @raise BadRedirect: if it sends us in a circle or to nowhere.

@@ -11,6 +11,9 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 # Signed in a way that changes the bytes under the digest; passed through, never kept.
 SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 
+# What is asked for where the answer is kept for clients of every kind.
+EVERY_KIND = (OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST, "*/*")
+
 _LETTERS = {DOCKER_MANIFEST: "d", DOCKER_INDEX: "D", OCI_MANIFEST: "o", OCI_INDEX: "O"}
 _ANY = "*"
 
