@@ -13,7 +13,7 @@ FLOORS = [
     "errors oci wire policy config",
     "interfaces flight",
     "store upstream ca pull front",
-    "logs service tap cli",
+    "lifetime logs service tap cli",
 ]
 RANK = {room: rank for rank, floor in enumerate(FLOORS) for room in floor.split()}
 GROUND, ROOF = 0, len(FLOORS) - 1

@@ -53,7 +53,9 @@ class Described:
 
 @frozen
 class _Started:
-    """Somebody's download has begun, or has already ended well."""
+    """A download has begun, and perhaps has already ended, one way or the other."""
+
+    download: Download
 
 
 @frozen
@@ -101,7 +103,9 @@ class Contents:
                 return await self._get(errand, repository, digest, kind)
             if isinstance(opened, _Refused) and opened.asked_as == self._asked_as(errand, repository, kind):
                 return opened.answer
-            fetched = leads and isinstance(opened, _Started)
+            if isinstance(opened, _Started):
+                opened.download.raise_failure()
+                fetched = leads
 
     async def describe(
         self, errand: Errand, repository: Repository, digest: Digest, kind: Kind
@@ -218,7 +222,7 @@ class Contents:
         self._downloads[digest] = download, ended
         self._accepted(errand, repository, digest, kind, answer)
         answer.deliver(download)
-        return _Started()
+        return _Started(download)
 
     async def _until_kept(self, download: Download) -> None:
         try:

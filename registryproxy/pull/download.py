@@ -167,6 +167,15 @@ class Download(Protocol):
         """Whether the rest will never come."""
         return self._failure is not None
 
+    def raise_failure(self) -> None:
+        """
+        Do nothing, unless the rest will never come.
+
+        @raise RegistryProxyError: why it will not.
+        """
+        if self._failure is not None:
+            self._failure.raiseException()
+
     @property
     def readable(self) -> int:
         """Bytes that readers may have now: all but the last, until it is known to be right."""

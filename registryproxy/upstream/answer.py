@@ -47,6 +47,8 @@ class UpstreamAnswer:
             (key.decode("latin-1").lower(), value.decode("latin-1"))
             for key, values in response.headers.getAllRawHeaders()
             for value in values
+            # treq leaves an empty Content-Encoding behind where there was none.
+            if value or key.lower() != b"content-encoding"
         )
         if method == "HEAD":  # where Twisted leaves the length in the fields, and says zero itself
             written = fields.get("content-length") or ""
