@@ -3,6 +3,7 @@
 import sqlite3
 from functools import partial
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from twisted.application.service import IService
@@ -84,7 +85,12 @@ def make_service(config: Config, reactor: Any) -> IService:
             reasons.append("the certificate authority has ended")
         return reasons
 
-    pages = RegistrySite(make_pages(mint.certificate_pem, why_not_ready), reactor, reporter.request, patience)
+    pages = RegistrySite(
+        make_pages(mint.certificate_pem, why_not_ready, {gethostname().lower()}),
+        reactor,
+        reporter.request,
+        patience,
+    )
     sockets = Sockets(reactor, config.listen)
     policy = TunnelPolicy(
         mode=config.tunnels,
