@@ -22,7 +22,7 @@ REFUSAL_BYTES = 64 * 1024
 _MEANINGS = {
     401: ("UNAUTHORIZED", "the registry wants credentials"),
     403: ("DENIED", "the registry does not allow this"),
-    404: ("MANIFEST_UNKNOWN", "the registry knows no such manifest"),
+    404: ("MANIFEST_UNKNOWN", "the registry knows nothing of that name"),
     429: ("TOOMANYREQUESTS", "the registry has been asked too often"),
 }
 

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from registryproxy.errors import StoreUnavailable
 from registryproxy.flight import SingleFlight
 from registryproxy.interfaces import Errand, IBlobSource, IBlobStore, InThread, IUpstreamAnswer
-from registryproxy.oci.accept import EVERY_KIND, Accept
+from registryproxy.oci.accept import EVERY_KIND, SCHEMA1_SIGNED, Accept
 from registryproxy.oci.digest import Digest
 from registryproxy.oci.names import Repository
 from registryproxy.policy import redirects
@@ -60,7 +60,7 @@ class _Started:
 
 @frozen
 class _Unkept:
-    """The disk does not take it: whoever wants it fetches it for himself."""
+    """It cannot be kept now, or ever: whoever wants it fetches it for himself."""
 
 
 @frozen
@@ -195,7 +195,8 @@ class Contents:
             raise
         if answer.status != OK and answer.status not in redirects.STATUSES:
             found.source.close()
-            return answer
+            refusal = HeldAnswer.of_head(answer)
+            return refusal if errand.method == "HEAD" else refusal.as_refusal()
         answer.abandon()
         self._accepted(errand, repository, digest, kind, answer)
         return found
@@ -214,6 +215,10 @@ class Contents:
             if answer.status != OK:
                 writer.abandon()
                 return _Refused(self._asked_as(errand, repository, kind), await HeldAnswer.of(answer))
+            if media_type_in(answer.fields) == SCHEMA1_SIGNED:  # whose digest is not that of its bytes
+                writer.abandon()
+                answer.abandon()
+                return _Unkept()
         except BaseException:
             writer.abandon()
             raise

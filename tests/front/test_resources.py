@@ -244,6 +244,18 @@ class RefusalTests(TreeTestCase):
         self.assertEqual(self.error(answer)[0], 405)
         self.assertIn(b"v1", answer.body)
 
+    def test_private(self) -> None:
+        """What a stranger may not have is refused with the registry's challenge and an error in JSON."""
+        self.one.token = "Bearer alice"
+        blob, manifest = self.one.add_blob(b"secret"), self.one.add_manifest("team/app", "1", MANIFEST)
+        for path in (f"blobs/{blob}", f"manifests/{manifest}", "manifests/1"):
+            self.assertEqual(self.ask(f"/v2/team/app/{path}", "Authorization: Bearer alice").status, 200)
+            for method in ("GET", "HEAD"):
+                refused = self.ask(f"/v2/team/app/{path}", method=method)
+                self.assertEqual(refused.status, 401, path)
+                self.assertIn("Bearer realm", refused.fields["www-authenticate"])
+            self.assertEqual(self.error(self.ask(f"/v2/team/app/{path}")), (401, "UNAUTHORIZED"))
+
     def test_not_there(self) -> None:
         """What the registry does not have is its own 404."""
         for path in ("/v2/team/app/manifests/none", f"/v2/team/app/blobs/{Digest.of(b'none')}"):

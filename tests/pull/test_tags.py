@@ -225,10 +225,15 @@ class OddRegistryTests(TagsTestCase):
     def test_signed_schema1(self) -> None:
         """A manifest whose digest is not that of its bytes passes through."""
         self.one.add_manifest("team/app", "latest", OLD, SCHEMA1_SIGNED)
-        relayed = self.successResultOf(self.ask())
-        assert isinstance(relayed, Relayed)
-        self.assertEqual(relayed.answer.status, 200)
-        relayed.answer.abandon()
+        self.assertEqual(self.refused().answer.status, 200)
+        digest = self.one.tags["team/app:latest"]
+        self.one.lies[digest] = NEW  # signed: other bytes than those that were digested
+        by_digest = self.successResultOf(
+            Deferred.fromCoroutine(self.house.pull.manifest(errand(), APP, digest))
+        )
+        assert isinstance(by_digest, Relayed)
+        self.assertEqual(by_digest.answer.status, 200)
+        by_digest.answer.abandon()
 
     def test_too_large(self) -> None:
         """A manifest of 4 MiB is kept; one byte more is refused where it must be read into memory."""
