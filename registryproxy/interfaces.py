@@ -94,7 +94,7 @@ class IBlobWriter(Interface):
     """
     Content on its way into the store; nothing is visible under its digest until L{publish} has returned.
 
-    All methods but L{source} block, and are called from one thread at a time.
+    L{append}, L{verify} and L{publish} block, and are called from one thread at a time; the rest is the reactor's.
     """
 
     received: int = Attribute("Bytes appended so far.")
@@ -121,7 +121,11 @@ class IBlobWriter(Interface):
         """
 
     def abandon() -> None:
-        """Drop what was appended, and let another writer begin; after L{publish}, only close the file."""
+        """
+        Let go: drop what was not published, and let another writer begin; twice is once.
+
+        Until then L{open_reader} works, also after L{publish}.
+        """
 
     def open_reader() -> int:
         """Return a file descriptor of the reader's own on the growing file."""

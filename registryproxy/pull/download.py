@@ -105,6 +105,9 @@ class Download(Protocol):
         except Exception:  # noqa: BLE001  readers wait, and must be told whatever it was
             self._log.failure("a bug, while fetching {digest}", digest=str(self.digest))
             self._abandon()
+        finally:
+            # Not sooner: whoever joins while the content is being published still gets a descriptor of the writer's.
+            self._writer.abandon()
 
     async def _next_chunks(self) -> list[bytes]:
         """Wait for bytes to write; none is the end."""

@@ -69,6 +69,7 @@ class BlobWriter:
     _descriptor: int
     _hasher: Hasher
     received: int = field(default=0, init=False)
+    _is_published: bool = field(default=False, init=False)
 
     @classmethod
     def open(cls, digest: Digest, part: Path, final: Path) -> Self:
@@ -120,23 +121,21 @@ class BlobWriter:
             _sync_folder(self._final.parent)
         except OSError as e:
             raise StoreUnavailable(f"cannot keep {self._digest} in the cache: {e.strerror}") from e
-        finally:
-            self._close()
+        self._is_published = True
 
     def abandon(self) -> None:
         """See L{IBlobWriter.abandon}."""
-        if self._descriptor >= 0:
+        if self._descriptor < 0:
+            return
+        if not self._is_published:
             # While the lock is still held: the name must not be taken from the next writer.
             self._part.unlink(missing_ok=True)
-            self._close()
+        os.close(self._descriptor)
+        self._descriptor = -1
 
     def open_reader(self) -> int:
         """See L{IBlobWriter.open_reader}."""
         return os.dup(self._descriptor)
-
-    def _close(self) -> None:
-        os.close(self._descriptor)
-        self._descriptor = -1
 
 
 @implementer(IBlobStore)

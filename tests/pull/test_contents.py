@@ -194,6 +194,30 @@ class JoinTests(ContentsTestCase):
         held.pop(0).callback(None)  # published
         source.close()
 
+    def test_joining_while_it_is_published(self) -> None:
+        """Who comes between the file's last name and the end of its download is served, too."""
+        finished: list[tuple[Deferred[Any], Any]] = []
+
+        def threads(function: Any, *arguments: Any) -> "Deferred[Any]":
+            done: Deferred[Any] = Deferred()
+            finished.append((done, function(*arguments)))
+            return done
+
+        self.house.contents._in_thread = threads
+        first = self.joined()
+        self.send(10)
+        for _ in ("append", "verify"):
+            done, result = finished.pop(0)
+            done.callback(result)
+        self.assertTrue(self.house.contents.is_kept(self.digest))
+        second = self.joined()
+        done, result = finished.pop(0)
+        done.callback(result)
+        for given in (first, second, self.joined()):
+            assert given.source is not None
+            self.assertEqual(read_all(given.source), b"0123456789")
+        self.assertEqual((second.outcome, self.one.count("GET")), (Outcome.HIT, 1))
+
     def test_one_get_for_all(self) -> None:
         """Whoever comes while it arrives reads the same download from its beginning."""
         first = self.joined()
