@@ -32,7 +32,7 @@ class SingleFlight(Generic[K, T]):
             self._flying[key].append(waiter)
         else:
             self._flying[key] = [waiter]
-            landed = Deferred.fromCoroutine(launch())
+            landed = Deferred.fromCoroutine(_fly(launch))
             landed.addBoth(self._land, key)
         return waiter
 
@@ -48,3 +48,8 @@ class SingleFlight(Generic[K, T]):
                 waiter.errback(result)
             else:
                 waiter.callback(result)
+
+
+async def _fly(launch: Callable[[], Coroutine["Deferred[Any]", Any, T]]) -> T:
+    """Launch within the flight, so that a launch that fails at once lands, too, and nobody waits for ever."""
+    return await launch()

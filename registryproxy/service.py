@@ -60,7 +60,7 @@ def make_service(config: Config, reactor: Any) -> IService:
         None if config.upstream_ca_file is None else Path(config.upstream_ca_file),
         lambda registry: not config.verify_ssl or config.insecure_registries.is_listed(registry),
     )
-    agent = make_agent(reactor, trust, config.proxy_connect_timeout)
+    agent = make_agent(reactor, trust, config.proxy_connect_timeout, ipv6=not config.disable_ipv6)
     asker = Asker(Upstream.over(agent, reactor, config.proxy_read_timeout), reactor)
     access = Access(index, reactor, config.private_images == "checked")
     contents = Contents(store, asker, access, in_thread)

@@ -11,7 +11,7 @@ import registryproxy
 ROOT = Path(registryproxy.__file__).parent
 FLOORS = [
     "errors oci wire policy config",
-    "interfaces flight",
+    "interfaces flight resolving",
     "store upstream ca pull front",
     "lifetime logs service tap cli",
 ]

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -40,10 +41,13 @@ class StoredBlob:
 
     def read(self, offset: int, count: int) -> bytes:
         """See L{IBlobSource.read}."""
-        data = (
-            os.pread(self._descriptor, min(count, self.size - offset), offset) if offset < self.size else b""
-        )
-        if not data and count and offset < self.size:
+        if offset >= self.size:
+            return b""
+        try:
+            data = os.pread(self._descriptor, min(count, self.size - offset), offset)
+        except OSError as e:
+            raise ContentMismatch(f"{self.digest} cannot be read from the disk: {e.strerror}") from e
+        if not data and count:
             raise ContentMismatch(f"{self.digest} has become shorter than its {self.size} bytes on disk")
         return data
 
@@ -116,7 +120,7 @@ class BlobWriter:
         """See L{IBlobWriter.publish}."""
         try:
             os.fsync(self._descriptor)
-            self._final.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+            _make_folder(self._final.parent)
             self._part.replace(self._final)
             _sync_folder(self._final.parent)
         except OSError as e:
@@ -128,8 +132,11 @@ class BlobWriter:
         if self._descriptor < 0:
             return
         if not self._is_published:
-            # While the lock is still held: the name must not be taken from the next writer.
-            self._part.unlink(missing_ok=True)
+            # While the lock is still held: the name must not be taken from the next writer.  A part that cannot be
+            # removed is no harm, for that writer takes it over; but whoever waits for us must not be let down.
+            with suppress(OSError):
+                if _is_still(self._part, self._descriptor):  # else its name is already the published one
+                    self._part.unlink()
         os.close(self._descriptor)
         self._descriptor = -1
 
@@ -153,7 +160,7 @@ class BlobStore:
         @raise OSError: if the disk does not let us.
         """
         layout = Layout(root)
-        layout.incoming.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        _make_folder(layout.incoming)
         return cls(layout)
 
     def find(self, digest: Digest) -> StoredBlob | None:
@@ -190,6 +197,13 @@ def _is_still(path: Path, descriptor: int) -> bool:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, ours alone: C{Path.mkdir} would leave those above open to everybody."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,11 +1,14 @@
 """Index: what the files themselves do not say, in SQLite."""
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from attrs import define
+from attrs import define, field
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -15,22 +18,32 @@ from registryproxy.oci.names import Repository, Tag
 from registryproxy.wire.authority import Authority
 
 _SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS tags (
+_TABLES = (
+    """
+CREATE TABLE tags (
     registry TEXT NOT NULL, repository TEXT NOT NULL, tag TEXT NOT NULL,
     accept_group TEXT NOT NULL,       -- the Accept class: one tag means different manifests to different clients
     digest TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER,
     asked_at REAL NOT NULL,           -- POSIX seconds of the registry's last word
     PRIMARY KEY (registry, repository, tag, accept_group)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS held (
+) WITHOUT ROWID
+""",
+    """
+CREATE TABLE held (
     digest TEXT NOT NULL, registry TEXT NOT NULL, repository TEXT NOT NULL,
     media_type TEXT,                  -- of manifests, as this registry wrote it
     public INTEGER NOT NULL,          -- 1: given to somebody without credentials
     PRIMARY KEY (digest, registry, repository)
-) WITHOUT ROWID;
-"""
+) WITHOUT ROWID
+""",
+)
 _BUSY_SECONDS = 0.2  # the reactor waits meanwhile
+_OPENING_SECONDS = 5.0  # nobody waits yet, and another process may be making the very file
+_PRIVATE_FILE = 0o600
+
+
+class _OtherVersion(sqlite3.DatabaseError):
+    """The file is of another version of this house."""
 
 
 @implementer(IIndex)
@@ -44,33 +57,30 @@ class Index:
     """
 
     _log: ClassVar[Logger] = Logger()
-    _database: sqlite3.Connection
+    _path: Path
+    # Connected when first asked: C{twistd} opens the index and then forks, and SQLite's locks do not cross a fork;
+    # the next process to look would take the file for nobody's, and each would see a state of its own.
+    _connection: sqlite3.Connection | None = field(default=None, init=False)
+    _is_closed: bool = field(default=False, init=False)
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """
         Open the index, or begin anew where it is missing, damaged or of another version.
 
-        @raise sqlite3.Error: if none can be made there.
+        @raise sqlite3.Error: if none can be made there, or another process does not let go of it.
+        @raise OSError: if none can be made there.
         """
         try:
-            database = _connect(path)
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version == _SCHEMA_VERSION:
-                return cls(database)
-            empty = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-            database.close()
+            _prepare(path)
         except sqlite3.OperationalError:
             raise  # locked, or no way to it: that is no reason to begin anew
         except sqlite3.DatabaseError:
-            empty = False
-        if not empty:
             cls._log.warn("{path} is damaged or of another version; it is begun anew", path=str(path))
             for suffix in ("", "-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
-        database = _connect(path)
-        database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
-        return cls(database)
+            _prepare(path)
+        return cls(path)
 
     def tag(self, registry: Authority, repository: Repository, tag: Tag, group: str) -> TagRecord | None:
         """See L{IIndex.tag}."""
@@ -151,7 +161,17 @@ class Index:
 
     def close(self) -> None:
         """See L{IIndex.close}."""
-        self._database.close()
+        self._is_closed = True
+        if self._connection is not None:
+            self._connection.close()
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._is_closed:
+            raise sqlite3.ProgrammingError("it is closed")
+        if self._connection is None:
+            self._connection = _connect(self._path, _BUSY_SECONDS)
+        return self._connection
 
     def _rows(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         try:
@@ -163,14 +183,60 @@ class Index:
     def _write(self, statement: str, values: Sequence[Any]) -> None:
         try:
             self._database.execute(statement, values)
-        except sqlite3.Error as e:
+        except (sqlite3.Error, OverflowError) as e:  # the latter for lengths beyond 64 bits
             self._log.warn("the index takes no notes, upstream will be asked again: {reason}", reason=str(e))
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = NORMAL")
+def _prepare(path: Path) -> None:
+    """
+    Make the file and its tables, unless they are there.
+
+    @raise sqlite3.OperationalError: if that cannot be done now.
+    @raise sqlite3.DatabaseError: if the file is damaged, or of another version.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
+    try:
+        # SQLite itself does not wait for another process that makes a file into a WAL one at the same time.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with closing(_connect(path, _OPENING_SECONDS)) as database:
+            _check(database)
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            if version == _SCHEMA_VERSION:
+                return
+            if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise _OtherVersion(f"version {version}")
+            _make_tables(database)
+    finally:
+        os.close(descriptor)
+
+
+def _check(database: sqlite3.Connection) -> None:
+    """
+    Look through the file: a tenth of a second for each 100 MB.
+
+    @raise sqlite3.DatabaseError: if it is damaged.
+    """
+    for (complaint,) in database.execute("PRAGMA quick_check(1)"):
+        if complaint != "ok":
+            raise sqlite3.DatabaseError(complaint)
+
+
+def _make_tables(database: sqlite3.Connection) -> None:
+    database.execute("BEGIN IMMEDIATE")
+    for table in _TABLES:
+        database.execute(table)
+    database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    database.execute("COMMIT")
+
+
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=patience, isolation_level=None)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        database.close()
+        raise
     return database
 
 

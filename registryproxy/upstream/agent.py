@@ -1,6 +1,8 @@
 """The agent under treq: how connections to registries are made, and what treq must not change on the way."""
 
+import string
 from typing import Any
+from urllib.parse import quote
 
 from attrs import frozen
 from hyperlink import EncodedURL
@@ -14,6 +16,17 @@ from zope.interface import implementer
 
 from registryproxy.upstream.pool import UpstreamPool
 
+_VISIBLE = string.ascii_letters + string.digits + string.punctuation
+
+
+class _AnyName(HostnameEndpoint):
+    """Connects to any name that the resolver knows; Twisted's own refuses those with an underscore, as IDNA does."""
+
+    @staticmethod
+    def _hostAsBytesAndText(host: bytes | str) -> tuple[bool, bytes, str]:
+        text = host.decode("ascii") if isinstance(host, bytes) else host
+        return False, text.encode("ascii"), text
+
 
 @implementer(IAgentEndpointFactory)
 @frozen(eq=False)
@@ -22,19 +35,49 @@ class _Endpoints:
     Connects to what a URL names: every address that the resolver gives, happy eyeballs among them.
 
     @ivar connect_timeout: seconds.
+    @ivar ipv6: whether IPv6 addresses are tried.
     """
 
     _reactor: Any
     _trust: IPolicyForHTTPS
     _connect_timeout: float
+    _ipv6: bool
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         host = uri.host.strip(b"[]")
-        plain = HostnameEndpoint(self._reactor, host, uri.port, timeout=self._connect_timeout)
+        plain = _AnyName(self._reactor, host, uri.port, timeout=self._connect_timeout)
         if uri.scheme != b"https":
             return plain
         secured: IStreamClientEndpoint = wrapClientTLS(self._trust.creatorForNetloc(host, uri.port), plain)
         return secured
+
+
+class _Agent(Agent):
+    """
+    Asks for the path and query of a URL as they are written.
+
+    Twisted's own takes a URL apart and puts it together again, which loses an empty query, and with newer Pythons
+    makes four slashes of two.
+    """
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> "Deferred[IResponse]":
+        parsed = URI.fromBytes(uri)
+        target = b"/" + uri.partition(b"://")[2].partition(b"/")[2]
+        return self._requestWithEndpoint(
+            (parsed.scheme, parsed.host, parsed.port),
+            self._endpointFactory.endpointForURI(parsed),
+            method,
+            parsed,
+            headers,
+            bodyProducer,
+            target,
+        )
 
 
 @implementer(IAgent)
@@ -78,20 +121,28 @@ class VerbatimURL(EncodedURL):
 
     @classmethod
     def of(cls, url: str) -> "VerbatimURL":
-        """Wrap a URL that is in ASCII."""
+        """
+        Wrap a URL.
+
+        @param url: what no URL may have in it, and clients send all the same, is percent-encoded.
+        """
         made: VerbatimURL = cls(scheme="https")
-        made._verbatim = url
+        made._verbatim = quote(url, safe=_VISIBLE, encoding="latin-1")
         return made
 
     _verbatim: str
 
 
-def make_agent(reactor: Any, trust: IPolicyForHTTPS, connect_timeout: float) -> IAgent:
+def make_agent(reactor: Any, trust: IPolicyForHTTPS, connect_timeout: float, ipv6: bool = True) -> IAgent:
     """
     Make the agent through which registries are asked.
 
     @param reactor: it also resolves names, as its C{nameResolver} does.
     @param connect_timeout: seconds.
+    @param ipv6: whether IPv6 addresses are tried.
     """
-    endpoints = _Endpoints(reactor, trust, connect_timeout)
-    return VerbatimAgent(Agent.usingEndpointFactory(reactor, endpoints, UpstreamPool(reactor)))
+    endpoints = _Endpoints(reactor, trust, connect_timeout, ipv6)
+    agent: IAgent = _Agent.usingEndpointFactory(  # type: ignore[no-untyped-call]
+        reactor, endpoints, UpstreamPool(reactor)
+    )
+    return VerbatimAgent(agent)

@@ -1,5 +1,6 @@
 """UpstreamAnswer: the head of a registry's answer, and the guard over its body."""
 
+import re
 from typing import cast
 
 from attrs import define, field, frozen
@@ -16,6 +17,7 @@ from registryproxy.errors import UpstreamSilent, UpstreamUnavailable
 from registryproxy.interfaces import IUpstreamAnswer
 from registryproxy.wire.headers import Fields
 
+_LENGTH = re.compile("[0-9]{1,18}")
 _WORTH_DRAINING = 64 * 1024
 """Bytes of an unwanted body that are read, so that the connection can be used again; more, and it is closed."""
 
@@ -50,20 +52,24 @@ class UpstreamAnswer:
             # treq leaves an empty Content-Encoding behind where there was none.
             if value or key.lower() != b"content-encoding"
         )
-        if method == "HEAD":  # where Twisted leaves the length in the fields, and says zero itself
-            written = fields.get("content-length") or ""
-            length = int(written) if written.isascii() and written.isdigit() else None
+        if response.length is UNKNOWN_LENGTH:  # or that of a body which is decoded on its way
+            length = None
+        elif method == "HEAD":  # where Twisted leaves the length in the fields, and says zero itself
+            match = _LENGTH.fullmatch(fields.get("content-length") or "")
+            length = None if match is None else int(match[0])
         else:
-            length = None if response.length is UNKNOWN_LENGTH else int(response.length)
+            length = int(response.length)
         return cls(response.code, fields, length, response, name, clock, silence)
 
     def deliver(self, protocol: IProtocol) -> None:
         """See L{IUpstreamAnswer.deliver}."""
-        self._response.deliverBody(_Guard(protocol, self._name, self._clock, self._silence))
+        guard = _Guard(protocol, self._name, self._clock, self._silence)
+        self._response.deliverBody(guard)
+        guard.delivered()
 
     def abandon(self) -> None:
         """See L{IUpstreamAnswer.abandon}."""
-        self._response.deliverBody(_Drain())
+        self.deliver(_Drain())
 
 
 @implementer(IPushProducer)
@@ -81,6 +87,8 @@ class _Guard(Protocol):
     _silence: float
     _timer: IDelayedCall | None = field(default=None, init=False)
     _was_silent: bool = field(default=False, init=False)
+    _is_paused: bool = field(default=False, init=False)
+    _has_ended: bool = field(default=False, init=False)
 
     def connectionMade(self) -> None:
         self._listen()
@@ -91,7 +99,13 @@ class _Guard(Protocol):
             self._timer.reset(self._silence)
         self._reader.dataReceived(data)
 
+    def delivered(self) -> None:
+        """Pause again, if the reader has asked for it at once: Twisted resumes once it has delivered what it had."""
+        if self._is_paused and not self._has_ended:
+            self._producer.pauseProducing()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._has_ended = True
         self._hush()
         if self._was_silent:
             reason = Failure(UpstreamSilent(f"{self._name} sent nothing more for {self._silence:g} seconds"))
@@ -100,10 +114,12 @@ class _Guard(Protocol):
         self._reader.connectionLost(reason)
 
     def pauseProducing(self) -> None:
+        self._is_paused = True
         self._hush()
         self._producer.pauseProducing()
 
     def resumeProducing(self) -> None:
+        self._is_paused = False
         self._listen()
         self._producer.resumeProducing()
 
@@ -117,7 +133,8 @@ class _Guard(Protocol):
 
     def _listen(self) -> None:
         self._hush()
-        self._timer = self._clock.callLater(self._silence, self._give_up)
+        if not self._has_ended:
+            self._timer = self._clock.callLater(self._silence, self._give_up)
 
     def _hush(self) -> None:
         timer, self._timer = self._timer, None

@@ -5,14 +5,14 @@ from typing import Any, cast
 
 from attrs import frozen
 from OpenSSL import SSL
-from service_identity import VerificationError
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
+from treq.response import _Response
 from twisted.internet import error
-from twisted.internet.defer import CancelledError
-from twisted.internet.defer import TimeoutError as WaitedTooLong
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.client import ResponseFailed
+from twisted.python.failure import Failure
+from twisted.web.client import RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
@@ -23,10 +23,13 @@ from registryproxy.interfaces import IUpstream
 from registryproxy.policy import redirects
 from registryproxy.upstream.agent import VerbatimURL
 from registryproxy.upstream.answer import UpstreamAnswer
+from registryproxy.upstream.pool import HeadTooLong
+from registryproxy.upstream.trust import Untrusted
 from registryproxy.wire.authority import Authority
 from registryproxy.wire.headers import Fields
 
 _USER_AGENT = f"registryproxy/{__version__}"
+_WRAPPERS = (ResponseFailed, RequestGenerationFailed, RequestTransmissionFailed)
 
 
 @implementer(IUpstream)
@@ -53,7 +56,7 @@ class Upstream:
         self, method: str, registry: Authority, target: str, fields: Fields, follow: bool = True
     ) -> UpstreamAnswer:
         """See L{IUpstream.ask}."""
-        url = f"https://{registry.netloc}{target}"
+        url = f"https://{registry.netloc}/{target.removeprefix('/')}"
         for _ in range(redirects.MAX_HOPS + 1):
             answer = await self._ask_once(method, url, fields, registry)
             if not follow or answer.status not in redirects.STATUSES or method not in {"GET", "HEAD"}:
@@ -65,8 +68,21 @@ class Upstream:
         raise BadRedirect(f"{registry.netloc} redirects more than {redirects.MAX_HOPS} times")
 
     async def _ask_once(self, method: str, url: str, fields: Fields, registry: Authority) -> UpstreamAnswer:
+        place = _place(url, registry)
+        try:
+            response = await self._asking(method, url, fields, place)
+        except (CancelledError, UpstreamError):
+            raise
+        except Exception as e:
+            causes = [failure.value for failure in e.reasons] if isinstance(e, _WRAPPERS) else [e]
+            if any(isinstance(cause, CancelledError) for cause in causes):
+                raise CancelledError from e
+            raise _translated(causes, place) from e
+        return UpstreamAnswer.of(response, method, registry.netloc, self._clock, self._silence)
+
+    def _asking(self, method: str, url: str, fields: Fields, place: str) -> "Deferred[_Response]":
         headers = Headers({"User-Agent": [_USER_AGENT]})
-        for name in {line[0].lower() for line in fields}:
+        for name in dict.fromkeys(line[0].lower() for line in fields):
             headers.setRawHeaders(
                 name.encode("latin-1"), [value.encode("latin-1") for value in fields.all(name)]
             )
@@ -78,14 +94,9 @@ class Upstream:
             unbuffered=True,
             reactor=cast("Any", self._clock),
         )
-        asking.addTimeout(self._silence, self._clock)
-        try:
-            response = await asking
-        except CancelledError:
-            raise
-        except Exception as e:
-            raise _translated(e, _place(url, registry), self._silence) from e
-        return UpstreamAnswer.of(response, method, registry.netloc, self._clock, self._silence)
+        # Said outright: to Twisted, a request that is cancelled while it waits is one whose connection broke.
+        silent = UpstreamSilent(f"{place} did not answer within {self._silence:g} seconds")
+        return asking.addTimeout(self._silence, self._clock, lambda _result, _seconds: Failure(silent))
 
 
 def _place(url: str, registry: Authority) -> str:
@@ -93,28 +104,27 @@ def _place(url: str, registry: Authority) -> str:
     return registry.netloc if host == registry.host else f"{host}, where {registry.netloc} sent us,"
 
 
-def _translated(e: Exception, place: str, silence: float) -> UpstreamError:
-    """Say in our words why a registry did not answer; causes are looked for where Twisted wraps them."""
-    causes = [failure.value for failure in e.reasons] if isinstance(e, ResponseFailed) else [e]
+def _translated(causes: list[BaseException], place: str) -> UpstreamError:
+    """Say in our words why a registry did not answer."""
     for cause in causes:
-        if isinstance(cause, WaitedTooLong):
-            return UpstreamSilent(f"{place} did not answer within {silence:g} seconds")
         if isinstance(cause, (error.TimeoutError, error.TCPTimedOutError)):
             return UpstreamSilent(f"{place} did not take the connection in time")
         if isinstance(cause, error.DNSLookupError):
             return UpstreamUnavailable(f"{place} was not found: its name does not resolve")
         if isinstance(cause, error.ConnectionRefusedError):
             return UpstreamUnavailable(f"{place} refused the connection")
-        if isinstance(cause, (SSL.Error, VerificationError)):
-            return UpstreamUnavailable(f"{place} is not trusted: {_why_untrusted(cause)}")
-    return UpstreamUnavailable(f"{place} broke off before it answered ({_named(causes)})")
+        if isinstance(cause, error.ConnectError):
+            return UpstreamUnavailable(f"{place} cannot be reached: {cause.osError or type(cause).__name__}")
+        if isinstance(cause, Untrusted):
+            return UpstreamUnavailable(f"{place} is not trusted: {cause}")
+        if isinstance(cause, SSL.Error):
+            return UpstreamUnavailable(f"{place} cannot be spoken to in TLS: {_said_by(cause)}")
+        if isinstance(cause, HeadTooLong):
+            return UpstreamUnavailable(f"{place} sent {cause}")
+    names = ", ".join(type(cause).__name__ for cause in causes) or "for no given reason"
+    return UpstreamUnavailable(f"{place} broke off before it answered ({names})")
 
 
-def _why_untrusted(cause: Exception) -> str:
-    if isinstance(cause, SSL.Error) and cause.args and cause.args[0]:
-        return "; ".join(str(entry[-1]) for entry in cause.args[0])
-    return "its certificate is for another name" if isinstance(cause, VerificationError) else "TLS failed"
-
-
-def _named(causes: list[BaseException]) -> str:
-    return ", ".join(type(cause).__name__ for cause in causes) or "for no given reason"
+def _said_by(cause: SSL.Error) -> str:
+    entries = cause.args[0] if cause.args and isinstance(cause.args[0], list) else []
+    return "; ".join(str(entry[-1]) for entry in entries) or "no reason is given"

@@ -1,14 +1,20 @@
 """Whom we believe: the certificates of registries."""
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import frozen
 from OpenSSL import SSL
+from OpenSSL.crypto import X509
+from service_identity import CertificateError, VerificationError
+from service_identity.hazmat import DNS_ID, IPAddress_ID, ServiceID, verify_service_identity
+from service_identity.pyopenssl import extract_patterns
 from twisted.internet._sslverify import IOpenSSLTrustRoot
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
+from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
@@ -16,7 +22,21 @@ from registryproxy.errors import ConfigError
 from registryproxy.wire.authority import Authority
 
 _ALPN = [b"http/1.1"]
-_KEPT_CREATORS = 256
+_NOBODY_WE_TRUST = "its certificate is signed by nobody we trust; UPSTREAM_CA_FILE may name its authority"
+_CODES = SSL.X509VerificationCodes
+_REASONS = {
+    _CODES.ERR_CERT_NOT_YET_VALID: "its certificate is not valid yet",
+    _CODES.ERR_CERT_HAS_EXPIRED: "its certificate has expired",
+    _CODES.ERR_DEPTH_ZERO_SELF_SIGNED_CERT: _NOBODY_WE_TRUST,
+    _CODES.ERR_SELF_SIGNED_CERT_IN_CHAIN: _NOBODY_WE_TRUST,
+    _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT: _NOBODY_WE_TRUST,
+    _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: _NOBODY_WE_TRUST,
+    _CODES.ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE: _NOBODY_WE_TRUST,
+}
+
+
+class Untrusted(Exception):
+    """A registry's certificate does not prove who it is; the message says why."""
 
 
 @implementer(IOpenSSLTrustRoot)
@@ -34,23 +54,31 @@ class _SystemAnd:
 
 @implementer(IOpenSSLClientConnectionCreator)
 @frozen
-class _Unverified:
-    """Encrypt, but believe any certificate: the operator has said so."""
+class _Creator:
+    """
+    Makes connections to one host.
 
-    _host: str
-    _is_address: bool
-    _context: SSL.Context
+    C{optionsForClientTLS} is not asked, for it lets in a certificate without any subjectAltName, whatever the host
+    (Twisted 26.10: what service_identity raises then is logged and forgotten), and no host with an underscore.
+    """
+
+    _host: Authority
+    _options: CertificateOptions
+    _is_verified: bool
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        connection = SSL.Connection(self._context, None)
-        connection.set_app_data(tlsProtocol)
-        if not self._is_address:
-            connection.set_tlsext_host_name(self._host.encode())
+        connection: SSL.Connection = self._options.clientConnectionForTLS(tlsProtocol)
+        if not self._host.is_address:
+            connection.set_tlsext_host_name(self._host.host.encode())
+        if self._is_verified:
+            connection.set_verify(
+                SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _judge_for(self._host, tlsProtocol)
+            )
         return connection
 
 
 @implementer(IPolicyForHTTPS)
-@define(eq=False)
+@frozen(eq=False)
 class UpstreamTrust:
     """
     Verify registries against the system's roots and one file more, but for those that are exempt.
@@ -58,40 +86,63 @@ class UpstreamTrust:
     @ivar is_insecure: tells for whom nothing is verified.
     """
 
-    _ca_file: Path | None
+    _verifying: CertificateOptions
+    _believing: CertificateOptions
     _is_insecure: Callable[[Authority], bool]
-    _creators: dict[Authority, IOpenSSLClientConnectionCreator] = field(factory=dict, init=False)
 
     @classmethod
     def of(cls, ca_file: Path | None, is_insecure: Callable[[Authority], bool]) -> "UpstreamTrust":
         """
-        Check that the file can be read.
+        Read the roots, once for all connections: that takes milliseconds.
 
         @raise ConfigError: if the file is not there, or holds no certificate in PEM.
         """
+        verifying = CertificateOptions(trustRoot=_SystemAnd(ca_file), acceptableProtocols=_ALPN)
         try:
-            _SystemAnd(ca_file)._addCACertsToContext(SSL.Context(SSL.TLS_CLIENT_METHOD))  # noqa: SLF001
+            verifying.getContext()
         except SSL.Error:
             raise ConfigError(
                 f"UPSTREAM_CA_FILE: {str(ca_file)!r} cannot be read as certificates;"
                 " name a PEM file, for example /etc/registryproxy/upstream-ca.pem"
             ) from None
-        return cls(ca_file, is_insecure)
+        return cls(verifying, CertificateOptions(verify=False, acceptableProtocols=_ALPN), is_insecure)
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
-        """See L{IPolicyForHTTPS.creatorForNetloc}; a context takes milliseconds to build, so some are kept."""
-        authority = Authority(hostname.decode("ascii").strip("[]"), port)
-        creator = self._creators.pop(authority, None) or self._create(authority)
-        self._creators[authority] = creator
-        if len(self._creators) > _KEPT_CREATORS:
-            del self._creators[next(iter(self._creators))]
-        return creator
-
-    def _create(self, authority: Authority) -> IOpenSSLClientConnectionCreator:
+        """See L{IPolicyForHTTPS.creatorForNetloc}."""
+        authority = Authority(hostname.decode("ascii").strip("[]").rstrip(".").lower(), port)
         if self._is_insecure(authority):
-            options = CertificateOptions(verify=False, acceptableProtocols=_ALPN)
-            return _Unverified(authority.host, authority.is_address, options.getContext())
-        creator: IOpenSSLClientConnectionCreator = optionsForClientTLS(
-            authority.host, trustRoot=_SystemAnd(self._ca_file), acceptableProtocols=_ALPN
-        )
-        return creator
+            return _Creator(authority, self._believing, is_verified=False)
+        return _Creator(authority, self._verifying, is_verified=True)
+
+
+def _judge_for(
+    authority: Authority, protocol: TLSMemoryBIOProtocol
+) -> Callable[[SSL.Connection, X509, int, int, int], bool]:
+    """Make the callback that OpenSSL asks about each certificate of a chain, the leaf's last."""
+    # OpenSSL keeps the callback where Python's garbage collector does not see the circle.
+    weakly = weakref.ref(protocol)
+
+    def judge(_: SSL.Connection, certificate: X509, error: int, depth: int, is_good: int) -> bool:
+        reason = None
+        if not is_good:
+            reason = _REASONS.get(error, f"its certificate is refused by OpenSSL, with error {error}")
+        elif depth == 0:
+            reason = _why_another(authority, certificate)
+        alive = weakly()
+        if reason is not None and alive is not None:
+            alive.failVerification(Failure(Untrusted(reason)))
+        return reason is None
+
+    return judge
+
+
+def _why_another(authority: Authority, certificate: X509) -> str | None:
+    """Tell why a certificate does not name the host, if so."""
+    try:
+        host: ServiceID = IPAddress_ID(authority.host) if authority.is_address else DNS_ID(authority.host)
+        verify_service_identity(extract_patterns(certificate), [host], [])
+    except VerificationError:
+        return "its certificate is for another name"
+    except (CertificateError, ValueError):
+        return "its certificate has no usable subjectAltName"
+    return None

@@ -1,0 +1,79 @@
+"""A certificate authority of the laboratory, and servers' certificates of every sort, good and bad."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from attrs import frozen
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from twisted.internet.ssl import CertificateOptions
+
+_DAY = timedelta(days=1)
+_NAME = "CA of the laboratory"
+
+
+@frozen
+class LabCA:
+    """An authority that lives as long as one test."""
+
+    certificate: x509.Certificate
+    _key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def create(cls) -> "LabCA":
+        """Make an authority with a key of its own."""
+        key = _new_key()
+        certificate = (
+            _begun(_NAME, key, datetime.now(UTC) + _DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, SHA256())
+        )
+        return cls(certificate, key)
+
+    def write_to(self, path: Path) -> Path:
+        """Write the certificate for those who shall trust it."""
+        path.write_bytes(self.certificate.public_bytes(Encoding.PEM))
+        return path
+
+    def server(self, *names: str, expired: bool = False) -> CertificateOptions:
+        """
+        Make what a server proves itself with.
+
+        @param names: DNS names or IP addresses; without any the certificate has a common name only, as those of
+            old internal registries do.
+        """
+        key = _new_key()
+        ends = datetime.now(UTC) + (-_DAY / 2 if expired else _DAY)
+        builder = _begun("registry.test", key, ends)
+        if names:
+            alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+            builder = builder.add_extension(alternatives, critical=False)
+        made = builder.sign(self._key, SHA256())
+        return CertificateOptions(privateKey=key, certificate=made, acceptableProtocols=[b"http/1.1"])  # type: ignore[arg-type]
+
+
+def _new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _begun(subject: str, key: ec.EllipticCurvePrivateKey, ends: datetime) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]))
+        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, _NAME)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - _DAY)
+        .not_valid_after(ends)
+    )
