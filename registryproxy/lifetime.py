@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from registryproxy import __version__
-from registryproxy.front.door import ConnectFactory
+from registryproxy.door.factory import ConnectFactory
 from registryproxy.interfaces import IIndex
 from registryproxy.pull.through import PullThrough
 

@@ -13,18 +13,17 @@ from twisted.python.threadpool import ThreadPool
 from registryproxy.ca.leaves import LeafMint
 from registryproxy.ca.root import CertificateAuthority, load, load_or_create
 from registryproxy.config.settings import Config
+from registryproxy.door.dialler import Dialler, belongs_to_this_machine
+from registryproxy.door.factory import ConnectFactory
+from registryproxy.door.tunnel import TunnelPatience
+from registryproxy.door.ways import Ways
 from registryproxy.errors import ConfigError
-from registryproxy.front.addresses import Dialler, belongs_to_this_machine
 from registryproxy.front.content import ContentWriter
-from registryproxy.front.door import ConnectFactory
 from registryproxy.front.intercept import Interception
 from registryproxy.front.limits import Patience
 from registryproxy.front.pages import make_pages
-from registryproxy.front.report import Reporter
 from registryproxy.front.resources import RegistryRoot
 from registryproxy.front.site import RegistrySite
-from registryproxy.front.tunnel import TunnelPatience
-from registryproxy.front.ways import Ways
 from registryproxy.lifetime import ProxyService, Sockets
 from registryproxy.policy.tunnels import TunnelPolicy
 from registryproxy.pull.access import Access
@@ -33,6 +32,7 @@ from registryproxy.pull.contents import Contents
 from registryproxy.pull.manifests import Manifests
 from registryproxy.pull.tags import Tags
 from registryproxy.pull.through import PullThrough
+from registryproxy.report import Reporter
 from registryproxy.store.blobs import BlobStore
 from registryproxy.store.index import Index
 from registryproxy.upstream.agent import make_agent

@@ -11,9 +11,9 @@ import registryproxy
 ROOT = Path(registryproxy.__file__).parent
 FLOORS = [
     "errors oci wire policy config",
-    "interfaces flight resolving",
-    "store upstream ca pull front",
-    "lifetime logs service tap cli",
+    "interfaces flight resolving sockets",
+    "store upstream ca pull front door",
+    "lifetime report logs service tap cli",
 ]
 RANK = {room: rank for rank, floor in enumerate(FLOORS) for room in floor.split()}
 GROUND, ROOF = 0, len(FLOORS) - 1

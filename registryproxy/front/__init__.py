@@ -1,1 +1,1 @@
-"""The door: connections, requests and the answers that clients see."""
+"""The front: HTTP, and the answers that clients see."""

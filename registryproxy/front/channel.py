@@ -20,9 +20,10 @@ from registryproxy.front.limits import (
     MAX_LINE_BYTES,
     Patience,
 )
-from registryproxy.front.request import RegistryRequest, Report, text_fields
-from registryproxy.front.sockets import half_close
+from registryproxy.front.request import RegistryRequest, Report
+from registryproxy.sockets import half_close
 from registryproxy.wire.authority import Authority
+from registryproxy.wire.headers import text_fields
 
 
 class _Phase(Enum):

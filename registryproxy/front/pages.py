@@ -16,9 +16,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from registryproxy.errors import CAUnusable, ClientError, Forbidden, InvalidAuthority, NoSuchPath, oci_error
-from registryproxy.front.request import host_of
 from registryproxy.front.setup import render_systemd
-from registryproxy.wire.authority import Authority
+from registryproxy.wire.authority import Authority, host_of
 
 WORKING = "registryproxy: the caching proxy is working"
 """What C{curl} is told at the root."""

@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Callable
 from http import HTTPStatus
 from io import BytesIO
-from ipaddress import IPv6Address, ip_address
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -15,10 +14,8 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from registryproxy.front.facts import Facts
-from registryproxy.wire.authority import Authority
-
-SERVER = b"registryproxy"
-"""What C{Server} says: no version, for it tells strangers which faults to try."""
+from registryproxy.wire.authority import Authority, host_of
+from registryproxy.wire.headers import SERVER, text_fields
 
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
 
@@ -201,24 +198,3 @@ class RegistryRequest(Request):
 
 Report = Callable[[RegistryRequest], None]
 """Takes a request whose answer has ended, or whose client has left; it must not raise."""
-
-
-def text_fields(length: int) -> list[tuple[bytes, bytes]]:
-    """Make the fields that each of our short answers in text has."""
-    return [
-        (b"Server", SERVER),
-        (b"Content-Type", b"text/plain; charset=utf-8"),
-        (b"Content-Length", b"%d" % length),
-        (b"Cache-Control", b"no-store"),
-    ]
-
-
-def host_of(address: IAddress) -> str:
-    """Tell the IP address of a connection's end; IPv4 as such also where it came in by an IPv6 socket."""
-    host = str(getattr(address, "host", ""))
-    try:
-        parsed = ip_address(host)
-    except ValueError:
-        return host
-    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
-    return host if mapped is None else str(mapped)

@@ -1,9 +1,10 @@
 """The record of one request: what the log says of it, and no more."""
 
 from datetime import UTC, datetime
-from ipaddress import IPv6Address, ip_address
 
 from attrs import field, frozen
+
+from registryproxy.wire.authority import unmapped
 
 _MAX_LENGTH = 300
 
@@ -22,16 +23,6 @@ def timestamp(seconds: float) -> str:
 def _without_query(text: str) -> str:
     """Cut off where signatures and tokens live, should whoever made the record have left it on."""
     return text.partition("?")[0]
-
-
-def _as_ipv4_if_mapped(text: str) -> str:
-    """Write a client of IPv4 as such, for a socket that takes both sees it as C{::ffff:192.0.2.1}."""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return text
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return text if mapped is None else str(mapped)
 
 
 @frozen(kw_only=True)
@@ -57,7 +48,7 @@ class RequestRecord:
     """
 
     time: float
-    client: str = field(converter=_as_ipv4_if_mapped)
+    client: str = field(converter=unmapped)
     user: str = ""
     method: str
     registry: str = ""

@@ -7,25 +7,17 @@ from urllib.parse import quote
 from attrs import frozen
 from hyperlink import EncodedURL
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.web.client import URI, Agent
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
+from registryproxy.resolving import endpoint_to
 from registryproxy.upstream.pool import UpstreamPool
 
 _VISIBLE = string.ascii_letters + string.digits + string.punctuation
-
-
-class _AnyName(HostnameEndpoint):
-    """Connects to any name that the resolver knows; Twisted's own refuses those with an underscore, as IDNA does."""
-
-    @staticmethod
-    def _hostAsBytesAndText(host: bytes | str) -> tuple[bool, bytes, str]:
-        text = host.decode("ascii") if isinstance(host, bytes) else host
-        return False, text.encode("ascii"), text
 
 
 @implementer(IAgentEndpointFactory)
@@ -45,7 +37,8 @@ class _Endpoints:
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         host = uri.host.strip(b"[]")
-        plain = _AnyName(self._reactor, host, uri.port, timeout=self._connect_timeout)
+        name = host.decode("ascii")
+        plain, _ = endpoint_to(self._reactor, name, uri.port, self._connect_timeout, self._ipv6)
         if uri.scheme != b"https":
             return plain
         secured: IStreamClientEndpoint = wrapClientTLS(self._trust.creatorForNetloc(host, uri.port), plain)

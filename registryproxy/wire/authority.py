@@ -91,3 +91,26 @@ def _is_numeric(host: str) -> bool:
     """
     last = host.rstrip(".").rpartition(".")[2]
     return re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last) is not None
+
+
+def host_of(end: object) -> str:
+    """
+    Tell the IP address of a connection's end; IPv4 as such also where it came in by an IPv6 socket.
+
+    @param end: what a transport tells as its peer; an empty string is told of those that have no host.
+    """
+    return unmapped(str(getattr(end, "host", "")))
+
+
+def unmapped(text: str) -> str:
+    """
+    Write an IPv4 address as such, though it be mapped into IPv6, as C{::ffff:192.0.2.1}; leave all else alone.
+
+    @see: RFC 4291, section 2.5.5.2.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return text
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return text if mapped is None else str(mapped)

@@ -104,3 +104,17 @@ def onward(fields: Fields) -> Fields:
 def back(fields: Fields) -> Fields:
     """Return those of a registry's fields that a client may see; the length is for the body's sender to say."""
     return fields.without(_NOT_BACK | _nominated(fields))
+
+
+SERVER = b"registryproxy"
+"""What C{Server} says: no version, for it tells strangers which faults to try."""
+
+
+def text_fields(length: int) -> list[tuple[bytes, bytes]]:
+    """Make the fields that each of our short answers in text has."""
+    return [
+        (b"Server", SERVER),
+        (b"Content-Type", b"text/plain; charset=utf-8"),
+        (b"Content-Length", b"%d" % length),
+        (b"Cache-Control", b"no-store"),
+    ]

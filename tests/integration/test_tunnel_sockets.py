@@ -1,4 +1,4 @@
-"""Tunnels through real sockets: C{front/connect.py}, C{front/tunnel.py} and C{front/addresses.py} together."""
+"""Tunnels through real sockets: C{door/connect.py}, C{front/tunnel.py} and C{front/addresses.py} together."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from registryproxy.front import connect
-from registryproxy.front.addresses import Dialler
-from registryproxy.front.door import ConnectFactory
-from registryproxy.front.sockets import unacknowledged
-from registryproxy.front.tunnel import TunnelEnd, TunnelPatience
-from registryproxy.front.ways import ConnectReport, Ways
+from registryproxy.door import connect
+from registryproxy.door.dialler import Dialler
+from registryproxy.door.factory import ConnectFactory
+from registryproxy.door.tunnel import TunnelEnd, TunnelPatience
+from registryproxy.door.ways import ConnectReport, Ways
 from registryproxy.policy.tunnels import TunnelPolicy
+from registryproxy.sockets import unacknowledged
 from registryproxy.wire.authority import Authority
 
 MIB = 2**20

@@ -22,13 +22,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from registryproxy.door.tunnel import Tunnel, TunnelEnd
+from registryproxy.door.ways import ConnectReport, Result, Ways
 from registryproxy.errors import ClientError, RegistryProxyError
-from registryproxy.front.request import host_of, text_fields
-from registryproxy.front.sockets import half_close, tune
-from registryproxy.front.tunnel import Tunnel, TunnelEnd
-from registryproxy.front.ways import ConnectReport, Result, Ways
-from registryproxy.wire.authority import Authority
+from registryproxy.sockets import half_close, tune
+from registryproxy.wire.authority import Authority, host_of
 from registryproxy.wire.connect import ConnectParser, ConnectRequest, NotConnect
+from registryproxy.wire.headers import text_fields
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 

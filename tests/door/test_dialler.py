@@ -1,85 +1,28 @@
-"""Tests for L{registryproxy.front.addresses}."""
+"""Tests for L{registryproxy.door.dialler}."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from attrs import define, field
 from twisted.internet import error
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
-    IAddress,
-    IHostnameResolver,
-    IHostResolution,
     IProtocol,
-    IReactorPluggableNameResolver,
-    IReactorTCP,
-    IReactorTime,
-    IResolutionReceiver,
 )
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
-from zope.interface.verify import verifyObject
 
-from registryproxy.errors import Forbidden, UpstreamSilent, UpstreamUnavailable
-from registryproxy.front.addresses import (
+from registryproxy.door.dialler import (
     Dialler,
-    JudgingResolver,
-    _ReactorWithResolver,
     belongs_to_this_machine,
 )
+from registryproxy.errors import Forbidden, UpstreamSilent, UpstreamUnavailable
 from registryproxy.policy.registries import RegistryPattern, RegistryTable
 from registryproxy.policy.tunnels import TunnelPolicy
 from registryproxy.wire.authority import Authority
+from tests.support.book import Book
 
 PUBLIC, OTHER, PUBLIC_6 = "140.82.121.4", "140.82.121.5", "2606:50c0:8000::153"
-
-
-@implementer(IHostResolution)
-class Resolution:
-    """A resolution in progress."""
-
-    name = "host"
-
-    def cancel(self) -> None:
-        """Do nothing, as Twisted's own."""
-
-
-@implementer(IHostnameResolver)
-@define(eq=False)
-class Book:
-    """
-    A resolver that looks names up in a book.
-
-    @ivar names: the addresses of each name; None stands for a server that never answers.
-    @ivar asked: the names that were asked for.
-    """
-
-    names: dict[str, list[str] | None] = field(factory=dict)
-    asked: list[str] = field(factory=list)
-
-    def resolveHostName(
-        self,
-        resolutionReceiver: IResolutionReceiver,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: Sequence[type[IAddress]] | None = None,  # noqa: ARG002
-        transportSemantics: str = "TCP",  # noqa: ARG002
-    ) -> IHostResolution:
-        """See C{IHostnameResolver.resolveHostName}."""
-        self.asked.append(hostName)
-        resolution = Resolution()
-        resolutionReceiver.resolutionBegan(resolution)
-        addresses = self.names.get(hostName, [])
-        if addresses is not None:
-            for each in addresses:
-                kind = IPv6Address if ":" in each else IPv4Address
-                resolutionReceiver.addressResolved(kind("TCP", each, portNumber))
-            resolutionReceiver.resolutionComplete()
-        return resolution
 
 
 class DiallerTests(SynchronousTestCase):
@@ -254,23 +197,8 @@ class DiallerTests(SynchronousTestCase):
         self.failureResultOf(dialled, ZeroDivisionError)
 
 
-class PartsTests(SynchronousTestCase):
-    """Tests for what L{Dialler} is made of."""
-
-    def test_interfaces(self) -> None:
-        """Twisted is told the truth about what stands in for its own."""
-        resolver = JudgingResolver(Book(), "github.com", TunnelPolicy().may_connect)
-        self.assertTrue(verifyObject(IHostnameResolver, resolver))
-        reactor = _ReactorWithResolver(MemoryReactorClock(), resolver)
-        for interface in (IReactorTCP, IReactorTime, IReactorPluggableNameResolver):
-            self.assertTrue(verifyObject(interface, reactor))
-
-    def test_other_resolver(self) -> None:
-        """Another resolver can be put in, and the one before is given back."""
-        first, second = Book(), Book()
-        reactor = _ReactorWithResolver(MemoryReactorClock(), first)
-        self.assertIs(reactor.installNameResolver(second), first)
-        self.assertIs(reactor.nameResolver, second)
+class MachineTests(SynchronousTestCase):
+    """Tests for L{belongs_to_this_machine}."""
 
     def test_this_machine(self) -> None:
         """An address of this machine is told from one of another."""

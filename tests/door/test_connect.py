@@ -1,4 +1,4 @@
-"""Tests for L{registryproxy.front.connect} and L{registryproxy.front.door}."""
+"""Tests for L{registryproxy.door.connect} and L{registryproxy.door.factory}."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from registryproxy.door.connect import ESTABLISHED, LINGER_SECONDS, ConnectProtocol
+from registryproxy.door.factory import ConnectFactory
+from registryproxy.door.tunnel import TunnelEnd, TunnelPatience
+from registryproxy.door.ways import ConnectReport, Ways
 from registryproxy.errors import CAUnusable, Forbidden, UpstreamSilent, UpstreamUnavailable
-from registryproxy.front.connect import ESTABLISHED, LINGER_SECONDS, ConnectProtocol
-from registryproxy.front.door import ConnectFactory
-from registryproxy.front.tunnel import TunnelEnd, TunnelPatience
-from registryproxy.front.ways import ConnectReport, Ways
 from registryproxy.wire.authority import Authority
-from tests.front.wires import Wire, tls_wire, wire
+from tests.door.wires import Wire, tls_wire, wire
 
 HELLO = b"\x16\x03\x01\x02\x00\r\n\r\n"
 

@@ -6,8 +6,8 @@ from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from registryproxy.door.ways import ConnectReport
 from registryproxy.front.request import RegistryRequest
-from registryproxy.front.ways import ConnectReport
 from registryproxy.policy.record import RequestRecord
 
 

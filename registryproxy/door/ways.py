@@ -7,7 +7,7 @@ from attrs import field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime
 
-from registryproxy.front.tunnel import TunnelPatience
+from registryproxy.door.tunnel import TunnelPatience
 from registryproxy.wire.authority import Authority
 
 Result = Literal["tunnelled", "refused", "failed"]

@@ -5,8 +5,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Factory
 
-from registryproxy.front.connect import ConnectProtocol
-from registryproxy.front.ways import Ways
+from registryproxy.door.connect import ConnectProtocol
+from registryproxy.door.ways import Ways
 
 
 @define(eq=False)

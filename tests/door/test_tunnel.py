@@ -1,4 +1,4 @@
-"""Tests for L{registryproxy.front.tunnel}."""
+"""Tests for L{registryproxy.door.tunnel}."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,9 +8,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from registryproxy.front import tunnel
-from registryproxy.front.tunnel import Tunnel, TunnelEnd, TunnelPatience
-from tests.front.wires import Wire, tls_wire, wire
+from registryproxy.door import tunnel
+from registryproxy.door.tunnel import Tunnel, TunnelEnd, TunnelPatience
+from tests.door.wires import Wire, tls_wire, wire
 
 PATIENCE = TunnelPatience(read=60.0, send=20.0)
 

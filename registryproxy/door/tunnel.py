@@ -22,7 +22,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from registryproxy.front.sockets import half_close, tune, unacknowledged
+from registryproxy.sockets import half_close, tune, unacknowledged
 
 LOOKS = 4
 """How often a tunnel is looked at within its shorter timeout: it may end late by a quarter of that."""
