@@ -7,8 +7,8 @@ from registryproxy.front.render import API_VERSION
 from registryproxy.front.request import RegistryRequest
 from registryproxy.front.streaming import relay_body, send_blob
 from registryproxy.interfaces import Errand, Given, Relayed
+from registryproxy.policy.cache_status import cache_status
 from registryproxy.policy.outcome import CacheType, Outcome
-from registryproxy.wire.cache_status import cache_status
 from registryproxy.wire.headers import back
 from registryproxy.wire.ranges import Span, etag_of, wanted
 

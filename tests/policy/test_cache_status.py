@@ -1,11 +1,11 @@
-"""Tests for L{registryproxy.wire.cache_status}."""
+"""Tests for L{registryproxy.policy.cache_status}."""
 
 import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from registryproxy.policy.cache_status import cache_status
 from registryproxy.policy.outcome import Outcome
-from registryproxy.wire.cache_status import cache_status
 
 # RFC 8941, section 4.1: a token, and parameters that are tokens, integers or flags.
 GRAMMAR = re.compile(

@@ -1,4 +1,4 @@
-"""A certificate authority of the laboratory, and servers' certificates of every sort, good and bad."""
+"""What servers prove themselves with, well and badly."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -12,22 +12,22 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.ssl import CertificateOptions
 
 _DAY = timedelta(days=1)
-_NAME = "CA of the laboratory"
+_ISSUER = "An authority of the laboratory"
 
 
 @frozen
-class LabCA:
-    """An authority that lives as long as one test."""
+class Signer:
+    """An authority that lives as long as one test, and signs whatever it is told to."""
 
     certificate: x509.Certificate
     _key: ec.EllipticCurvePrivateKey
 
     @classmethod
-    def create(cls) -> "LabCA":
-        """Make an authority with a key of its own."""
+    def create(cls) -> "Signer":
+        """Make one with a key of its own."""
         key = _new_key()
         certificate = (
-            _begun(_NAME, key, datetime.now(UTC) + _DAY)
+            _begun(_ISSUER, key, datetime.now(UTC) - _DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, SHA256())
@@ -39,16 +39,16 @@ class LabCA:
         path.write_bytes(self.certificate.public_bytes(Encoding.PEM))
         return path
 
-    def server(self, *names: str, expired: bool = False) -> CertificateOptions:
+    def server(self, *names: str, age: timedelta = _DAY) -> CertificateOptions:
         """
         Make what a server proves itself with.
 
         @param names: DNS names or IP addresses; without any the certificate has a common name only, as those of
             old internal registries do.
+        @param age: since when it is valid, for two days.
         """
         key = _new_key()
-        ends = datetime.now(UTC) + (-_DAY / 2 if expired else _DAY)
-        builder = _begun("registry.test", key, ends)
+        builder = _begun("registry.test", key, datetime.now(UTC) - age)
         if names:
             alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
             builder = builder.add_extension(alternatives, critical=False)
@@ -61,19 +61,21 @@ def _new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def _general_name(name: str) -> x509.GeneralName:
+    if "@" in name:
+        return x509.RFC822Name(name)
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:
         return x509.DNSName(name)
 
 
-def _begun(subject: str, key: ec.EllipticCurvePrivateKey, ends: datetime) -> x509.CertificateBuilder:
+def _begun(subject: str, key: ec.EllipticCurvePrivateKey, begins: datetime) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]))
-        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, _NAME)]))
+        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, _ISSUER)]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - _DAY)
-        .not_valid_after(ends)
+        .not_valid_before(begins)
+        .not_valid_after(begins + 2 * _DAY)
     )
