@@ -1,5 +1,6 @@
 """What the log is told: one record a request, from whichever part of the front it was that answered it."""
 
+from http import HTTPStatus
 from typing import ClassVar
 
 from attrs import frozen
@@ -32,7 +33,7 @@ class Reporter:
                 reference=facts.reference,
                 digest=facts.digest,
                 kind=facts.kind,
-                result=facts.result or ("served" if request.is_complete else "left"),
+                result=facts.result or _result_of(request),
                 status=request.code if request.startedWriting or request.is_complete else 0,
                 bytes=request.sentLength,
                 milliseconds=(now - request.started_at) * 1000,
@@ -63,3 +64,10 @@ class Reporter:
 
     def _write(self, record: RequestRecord) -> None:
         self._log.info("{record}", record=record)
+
+
+def _result_of(request: RegistryRequest) -> str:
+    """Say how a request was answered that was for no registry."""
+    if not request.is_complete:
+        return "left"
+    return "served" if request.code < HTTPStatus.BAD_REQUEST else "refused"

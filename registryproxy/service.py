@@ -94,7 +94,7 @@ def make_service(config: Config, reactor: Any) -> IService:
     sockets = Sockets(reactor, config.listen)
     policy = TunnelPolicy(
         mode=config.tunnels,
-        ports=config.tunnel_ports,
+        ports=config.ports_of_tunnels,
         hosts=config.tunnel_hosts,
         is_ourselves=lambda address, port: port in sockets.ports and belongs_to_this_machine(address),
     )

@@ -6,7 +6,7 @@ from functools import cache
 from re import Pattern
 from typing import Literal
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from registryproxy.config import kinds
 from registryproxy.config.later import LaterSettings
@@ -132,7 +132,10 @@ class Config(LaterSettings):
         example="*.example.com downloads.example.org",
     )
     tunnel_ports: tuple[int, ...] = setting(
-        kinds.PORTS, "443", "Ports that may be tunnelled to.", example="443 8443"
+        kinds.PORTS,
+        "443",
+        "Ports that may be tunnelled to; with TUNNELS=any all of them, unless others than 443 are set.",
+        example="443 8443",
     )
     disable_ipv6: bool = setting(
         kinds.BOOLEAN,
@@ -181,6 +184,12 @@ class Config(LaterSettings):
             raise ConfigError(_HALF.format("CA_CRT_FILE", "CA_KEY_FILE", "/etc/registryproxy/ca.crt"))
         if self.ca_key_file is None and self.ca_crt_file is not None:
             raise ConfigError(_HALF.format("CA_KEY_FILE", "CA_CRT_FILE", "/etc/registryproxy/ca.key"))
+
+    @property
+    def ports_of_tunnels(self) -> tuple[int, ...] | None:
+        """The ports that may be tunnelled to; None for all, as the seed had it."""
+        is_default = self.tunnel_ports == fields(Config).tunnel_ports.default
+        return None if self.tunnels == "any" and is_default else self.tunnel_ports
 
     @property
     def tiers(self) -> TierTable:

@@ -26,13 +26,13 @@ class TunnelPolicy:
     """
     What TUNNELS, TUNNEL_PORTS and TUNNEL_HOSTS say.
 
-    @ivar ports: the ports that may be tunnelled to, unless the mode is C{any}.
+    @ivar ports: the ports that may be tunnelled to; None for all.
     @ivar hosts: the only ones in mode C{listed}; whom the operator names there, he means, whatever its address.
     @ivar is_ourselves: tells whether an address and port is one that this very proxy listens on.
     """
 
     mode: TunnelMode = "open"
-    ports: tuple[int, ...] = (443,)
+    ports: tuple[int, ...] | None = (443,)
     hosts: RegistryTable = field(factory=RegistryTable)
     is_ourselves: Callable[[str, int], bool] = field(default=_nobody, repr=False)
 
@@ -42,9 +42,7 @@ class TunnelPolicy:
 
         @raise Forbidden: otherwise; the message names the setting that says so.
         """
-        if self.mode == "any":
-            return
-        if authority.port not in self.ports:
+        if self.ports is not None and authority.port not in self.ports:
             ports = " ".join(map(str, self.ports)) or "none"
             raise Forbidden(f"no tunnel to {authority}: TUNNEL_PORTS allows the ports {ports}")
         if self.mode == "listed" and not self.hosts.is_listed(authority):

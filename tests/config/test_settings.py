@@ -165,6 +165,12 @@ class ReadingTests(SynchronousTestCase):
 class TogetherTests(SynchronousTestCase):
     """Settings that must fit each other."""
 
+    def test_ports_of_tunnels(self) -> None:
+        """With TUNNELS=any all ports may be tunnelled to, unless others than the default are set."""
+        self.assertEqual(Config().ports_of_tunnels, (443,))
+        self.assertIsNone(Config(tunnels="any").ports_of_tunnels)
+        self.assertEqual(Config(tunnels="any", tunnel_ports=(443, 8443)).ports_of_tunnels, (443, 8443))
+
     def test_half_an_authority_is_none(self) -> None:
         """A certificate without its key, or the other way round, stops the start."""
         with self.assertRaises(ConfigError) as caught:

@@ -72,8 +72,10 @@ class NameTests(SynchronousTestCase):
         )
 
     def test_any(self) -> None:
-        """With TUNNELS=any everything may be asked for, as the seed did."""
-        TunnelPolicy(mode="any", ports=()).check_name(Authority("github.com", 22))
+        """With TUNNELS=any everything may be asked for, as the seed did, on whatever ports there are."""
+        TunnelPolicy(mode="any", ports=None).check_name(Authority("github.com", 22))
+        with self.assertRaises(Forbidden):
+            TunnelPolicy(mode="any", ports=(443,)).check_name(Authority("github.com", 22))
 
 
 class AddressTests(SynchronousTestCase):
