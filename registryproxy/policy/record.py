@@ -39,8 +39,8 @@ class RequestRecord:
     @ivar reference: the tag or digest as it was asked for.
     @ivar digest: of what was given.
     @ivar kind: C{blob}, C{manifest}, C{ping}, C{other}, C{page}, C{connect} or C{tunnel}.
-    @ivar result: an L{Outcome<registryproxy.policy.outcome.Outcome>} in lower case, or C{passed}, C{served}, C{tunnelled},
-        C{refused}, C{failed}, or C{left} when the client went away.
+    @ivar result: an L{Outcome<registryproxy.policy.outcome.Outcome>} in lower case, or C{passed}, C{served},
+        C{tunnelled}, C{refused}, C{failed}, or C{left} when the client went away.
     @ivar status: of the answer; 0 where none was begun.
     @ivar bytes: of the answer's body that were sent.
     @ivar milliseconds: from the request to the end of the answer.

@@ -2,14 +2,24 @@
 
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from attrs import frozen
+from cryptography import x509
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 from service_identity import CertificateError, VerificationError
-from service_identity.hazmat import DNS_ID, IPAddress_ID, ServiceID, verify_service_identity
-from service_identity.pyopenssl import extract_patterns
+from service_identity.hazmat import (
+    DNS_ID,
+    CertificatePattern,
+    DNSPattern,
+    IPAddress_ID,
+    IPAddressPattern,
+    ServiceID,
+    verify_service_identity,
+)
 from twisted.internet._sslverify import IOpenSSLTrustRoot
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import CertificateOptions
@@ -140,9 +150,37 @@ def _why_another(authority: Authority, certificate: X509) -> str | None:
     """Tell why a certificate does not name the host, if so."""
     try:
         host: ServiceID = IPAddress_ID(authority.host) if authority.is_address else DNS_ID(authority.host)
-        verify_service_identity(extract_patterns(certificate), [host], [])
+        verify_service_identity(_names_in(certificate), [host], [])
     except VerificationError:
         return "its certificate is for another name"
     except (CertificateError, ValueError):
         return "its certificate has no usable subjectAltName"
     return None
+
+
+def _names_in(certificate: X509) -> list[CertificatePattern]:
+    """
+    List the hosts that a certificate is for.
+
+    A name that is none, as C{*.corp}, which has too few dots for a wildcard, is left out; service_identity would
+    refuse the certificate for it, and with it the good names beside it.
+
+    @raise ValueError: if the certificate is malformed.
+    """
+    try:
+        extension = certificate.to_cryptography().extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+    except x509.ExtensionNotFound:
+        return []
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as e:
+        raise ValueError(str(e)) from e
+    names: list[CertificatePattern] = [
+        IPAddressPattern(address)
+        for address in extension.value.get_values_for_type(x509.IPAddress)
+        if isinstance(address, IPv4Address | IPv6Address)
+    ]
+    for name in extension.value.get_values_for_type(x509.DNSName):
+        with suppress(CertificateError):
+            names.append(DNSPattern.from_bytes(name.encode("utf-8")))
+    return names

@@ -6,7 +6,9 @@ Real sockets and processes, for what is tested is that all rooms are introduced 
 
 import json
 import signal
+import socket
 import ssl
+from collections.abc import Callable
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,31 @@ class PullTests(WholeTestCase):
             self.assertEqual((await self.ask("/v2/team/app/manifests/1")).body, MANIFEST)
             await self.stop(running)
 
+    async def test_an_eager_client(self) -> None:
+        """A ClientHello that rides behind the head of the CONNECT, in one piece with it, is not lost."""
+        blob = self.registry.add_blob(b"content")
+        await self.start()
+        answer = await deferToThread(self._ask_eagerly, f"/v2/team/app/blobs/{blob}")
+        self.assertTrue(answer.endswith(b"\r\n\r\ncontent"), answer)
+
+    def _ask_eagerly(self, path: str) -> bytes:
+        arrived, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        trust = ssl.create_default_context(cafile=str(self.root / "ca.crt"))
+        tls = trust.wrap_bio(arrived, leaving, server_hostname="localhost")
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+            self.assertRaises(ssl.SSLWantReadError, tls.do_handshake)
+            connection.sendall(f"CONNECT {self.name} HTTP/1.1\r\nHost: h\r\n\r\n".encode() + leaving.read())
+            head, _, rest = connection.recv(1 << 16).partition(b"\r\n\r\n")
+            self.assertTrue(head.startswith(b"HTTP/1.1 200 "), head)
+            arrived.write(rest)
+            _until_done(tls.do_handshake, connection, arrived, leaving)
+            self.assertEqual(tls.selected_alpn_protocol(), None)
+            tls.write(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+            answer = b""
+            while not answer.endswith(b"content"):
+                answer += _until_done(lambda: tls.read(1 << 16), connection, arrived, leaving)
+            return answer
+
     async def test_twist(self) -> None:
         """C{twist} runs it as well."""
         blob = self.registry.add_blob(b"content")
@@ -245,10 +272,23 @@ class StartTests(WholeTestCase):
         self.assertNotIn("Traceback", running.said)
 
 
+def _until_done(
+    step: Callable[[], Any], connection: socket.socket, arrived: ssl.MemoryBIO, leaving: ssl.MemoryBIO
+) -> Any:
+    """Do a step of TLS whose bytes pass through our hands."""
+    while True:
+        try:
+            done = step()
+        except ssl.SSLWantReadError:
+            connection.sendall(leaving.read())
+            arrived.write(connection.recv(1 << 16))
+        else:
+            connection.sendall(leaving.read())
+            return done
+
+
 def _free_port() -> int:
     """Find a port that is free now; that it is taken before it is used is unlikely."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
