@@ -170,5 +170,7 @@ class ContentMismatch(UpstreamError):
 # What the disk did wrong.
 
 
-class StoreUnavailable(RegistryProxyError):
-    """The disk cannot take content now, or another process is writing this very content."""
+class StoreUnavailable(UpstreamError):
+    """The disk cannot take content now, or another process is writing it; what the registry sent cannot be used."""
+
+    status = 500

@@ -48,7 +48,8 @@ class Access:
         granted_at = self._granted_at.get(self._grant(errand.authorization, errand.registry, repository))
         return (
             granted_at is not None
-            and self._clock.seconds() - granted_at < REMEMBERED_SECONDS
+            # Not negative either: a clock may have been set back.
+            and 0 <= self._clock.seconds() - granted_at < REMEMBERED_SECONDS
             and self._index.holds(errand.registry, repository, digest)
         )
 
@@ -78,4 +79,4 @@ class Access:
         return self._digest(authorization), registry, repository
 
     def _digest(self, authorization: str) -> bytes:
-        return hmac.digest(self._salt, authorization.encode("latin-1", "replace"), "sha256")
+        return hmac.digest(self._salt, authorization.encode("latin-1"), "sha256")

@@ -35,16 +35,27 @@ class Asker:
     _clock: IReactorTime
 
     async def ask(
-        self, errand: Errand, method: str, target: str, accept: str | None = None, follow: bool = True
+        self,
+        errand: Errand,
+        method: str,
+        target: str,
+        accept: str | None = None,
+        follow: bool = True,
+        first_byte: bool = False,
     ) -> IUpstreamAnswer:
         """
         Ask the errand's registry, with nothing of the client's but its credentials.
 
+        @param first_byte: whether no more than that is asked for.
         @raise UpstreamError: as L{IUpstream.ask}.
         """
-        lines = [("authorization", value) for value in errand.fields.all("authorization")]
+        lines = []
+        if errand.authorization is not None:
+            lines.append(("authorization", errand.authorization))
         if accept:
             lines.append(("accept", accept))
+        if first_byte:
+            lines.append(("range", "bytes=0-0"))
         return await self.ask_with(errand, method, target, Fields(lines), follow)
 
     async def ask_with(

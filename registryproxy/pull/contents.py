@@ -34,6 +34,9 @@ class Kind(Enum):
     MANIFEST = "manifests"
 
 
+_PARTIAL = 206
+
+
 @frozen
 class Found:
     """Content that may be given to the client; whoever gets it closes its source."""
@@ -176,7 +179,14 @@ class Contents:
             download = self._downloads[digest][0]
             if not download.has_failed:
                 joined = Outcome.HIT if download.is_whole else Outcome.UPDATING
-                return Found(download.open_source(), Outcome.MISS if fetched else joined)
+                try:
+                    return Found(download.open_source(), Outcome.MISS if fetched else joined)
+                except OSError as e:
+                    # No descriptor is left: upstream can be asked in any case.
+                    self._log.warn(
+                        "{digest} cannot be read: {reason}", digest=str(digest), reason=str(e.strerror)
+                    )
+                    return None
         source = self._store.find(digest)
         return None if source is None else Found(source, Outcome.MISS if fetched else Outcome.HIT)
 
@@ -187,19 +197,34 @@ class Contents:
         if self._access.may_have(errand, repository, digest):
             return found
         try:
-            target = _target(repository, digest, kind)
-            # A redirect is a yes already; and where it leads, signatures for GET would not fit a HEAD.
-            answer = await self._asker.ask(errand, "HEAD", target, _accept(errand, kind), follow=False)
+            answer = await self._first_byte(errand, repository, digest, kind)
         except BaseException:
             found.source.close()
             raise
-        if answer.status != OK and answer.status not in redirects.STATUSES:
+        if answer.status not in {OK, _PARTIAL}:
             found.source.close()
             refusal = HeldAnswer.of_head(answer)
             return refusal if errand.method == "HEAD" else refusal.as_refusal()
         answer.abandon()
         self._accepted(errand, repository, digest, kind, answer)
         return found
+
+    async def _first_byte(
+        self, errand: Errand, repository: Repository, digest: Digest, kind: Kind
+    ) -> IUpstreamAnswer:
+        """
+        Ask whether the registry would give content to this client.
+
+        It is asked by HEAD.  Where that is redirected, the signature for a GET would not fit a HEAD, and the
+        redirect itself proves nothing, for some registries send everybody on, whatever is asked for: so what it
+        leads to is asked for its first byte.
+        """
+        target, accept = _target(repository, digest, kind), _accept(errand, kind)
+        answer = await self._asker.ask(errand, "HEAD", target, accept, follow=False)
+        if answer.status not in redirects.STATUSES:
+            return answer
+        answer.abandon()
+        return await self._asker.ask(errand, "GET", target, accept, first_byte=True)
 
     async def _open(
         self, errand: Errand, repository: Repository, digest: Digest, kind: Kind
@@ -234,7 +259,7 @@ class Contents:
             await download.keep()
         finally:
             # A reader that was told of a failure may have begun the next download already.
-            if self._downloads[download.digest][0] is download:
+            if self._downloads.get(download.digest, (None,))[0] is download:
                 del self._downloads[download.digest]
 
     def _get(

@@ -25,8 +25,6 @@ from registryproxy.oci.digest import Digest
 
 HIGH_WATER = 4 * 1024 * 1024
 """Bytes waiting for the disk at which the upstream is paused."""
-LOW_WATER = 1024 * 1024
-"""Bytes waiting for the disk at which it may go on."""
 
 
 @define(eq=False)
@@ -202,8 +200,9 @@ class Download(Protocol):
     def _wake_readers(self) -> None:
         waiting, self._waiting = self._waiting, []
         readable = self.readable
-        ready = [each for each in waiting if self.is_whole or each[0] < readable]
-        self._waiting = [each for each in waiting if each not in ready]
+        ready: list[tuple[int, Deferred[None]]] = []
+        for each in waiting:
+            (ready if self.is_whole or each[0] < readable else self._waiting).append(each)
         for _, waiter in ready:
             if not waiter.called:  # a reader that woke before may have sent this one away
                 waiter.callback(None)

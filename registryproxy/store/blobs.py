@@ -73,7 +73,6 @@ class BlobWriter:
     _descriptor: int
     _hasher: Hasher
     received: int = field(default=0, init=False)
-    _is_published: bool = field(default=False, init=False)
 
     @classmethod
     def open(cls, digest: Digest, part: Path, final: Path) -> Self:
@@ -125,18 +124,16 @@ class BlobWriter:
             _sync_folder(self._final.parent)
         except OSError as e:
             raise StoreUnavailable(f"cannot keep {self._digest} in the cache: {e.strerror}") from e
-        self._is_published = True
 
     def abandon(self) -> None:
         """See L{IBlobWriter.abandon}."""
         if self._descriptor < 0:
             return
-        if not self._is_published:
-            # While the lock is still held: the name must not be taken from the next writer.  A part that cannot be
-            # removed is no harm, for that writer takes it over; but whoever waits for us must not be let down.
-            with suppress(OSError):
-                if _is_still(self._part, self._descriptor):  # else its name is already the published one
-                    self._part.unlink()
+        # While the lock is still held: the name must not be taken from the next writer.  A part that cannot be removed
+        # is no harm, for that writer takes it over; but whoever waits for us must not be let down.
+        with suppress(OSError):
+            if _is_still(self._part, self._descriptor):  # else it has the published name already
+                self._part.unlink()
         os.close(self._descriptor)
         self._descriptor = -1
 

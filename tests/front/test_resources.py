@@ -387,14 +387,31 @@ class RedirectTests(TreeTestCase):
         self.assertEqual(len(self.one.asked), 11)
 
     def test_private_content_that_redirects(self) -> None:
-        """A right is proven by the redirect itself, and no signed URL is asked for by HEAD."""
+        """A right to what lies elsewhere is proven by its first byte, not by a HEAD that the signature does not fit."""
         self.one.token = "Bearer alice"
         digest = self.one.add_blob(b"content")
         self.ask(f"/v2/team/app/blobs/{digest}", "Authorization: Bearer alice")
-        self.one.redirects[f"/v2/other/blobs/{digest}"] = f"https://two.test/{digest}"
+        self.one.redirects[f"/v2/other/blobs/{digest}"] = "https://two.test/signed?X-Sig=1"
+        self.two.other = lambda _: b"content"
         answer = self.ask(f"/v2/other/blobs/{digest}", "Authorization: Bearer alice")
         self.assertEqual((answer.status, answer.fields[STATUS]), (200, "HIT"))
-        self.assertEqual(self.two.asked, [])
+        (asked,) = self.two.asked
+        self.assertEqual((asked.method, asked.authorization), ("GET", None))
+        self.assertEqual(dict(asked.fields)["Range"], "bytes=0-0")
+
+    def test_a_registry_that_redirects_everything(self) -> None:
+        """A redirect proves nothing: what is private stays so, though a registry sends everybody on."""
+        self.one.token = "Bearer alice"
+        digest = self.one.add_blob(b"secret")
+        self.ask(f"/v2/team/app/blobs/{digest}", "Authorization: Bearer alice")
+        redirecting, elsewhere = FakeRegistry(), FakeRegistry()
+        redirecting.redirects[f"/v2/any/blobs/{digest}"] = "https://elsewhere.test/nothing"
+        self.house.index.close()
+        internet = FakeInternet(one=self.one, two=redirecting, elsewhere=elsewhere)
+        self.house = House(self.root, internet)
+        for _ in range(2):
+            self.assertEqual(self.ask(f"/v2/any/blobs/{digest}", authority=TWO).status, 404)
+        self.assertEqual(self.ask(f"/v2/team/app/blobs/{digest}").status, 401)
 
 
 class RecordTests(TreeTestCase):

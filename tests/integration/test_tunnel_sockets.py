@@ -156,7 +156,7 @@ class TunnelSocketTests(TestCase):
         self.host = Peer()
         self.hosts_port = await self.listen(Factory.forProtocol(lambda: self.host))
         self.reports: list[ConnectReport] = []
-        dialler = Dialler(reactor, policy or TunnelPolicy(mode="any"), 10.0)
+        dialler = Dialler(reactor, policy or TunnelPolicy(mode="any", ports=None), 10.0)
         clock: Any = reactor
         ways = Ways(
             clock=clock,

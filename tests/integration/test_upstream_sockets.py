@@ -70,7 +70,7 @@ class UpstreamSocketTestCase(TestCase):
 
     def open(self, silence: float = 10.0) -> None:
         """Open a way out."""
-        reactor = ReactorWithNames(self.reactor, NAMES)
+        reactor = ReactorWithNames.of(self.reactor, NAMES)
         trust = UpstreamTrust.of(self.trusted, self.insecure.__contains__)
         agent: Any = make_agent(reactor, trust, 5.0)
         self.pool: HTTPConnectionPool = agent._agent._pool
@@ -364,6 +364,19 @@ class ConnectionTests(UpstreamSocketTestCase):
         self.server.answer = whole(bytes(2**20))
         (await self.ask()).abandon()
         await self.until(lambda: not self.server.peers)
+
+    async def test_redirects_leave_nothing_open(self) -> None:
+        """However much a registry says along with a redirect, nobody reads it, and no connection waits for it."""
+
+        def answer(peer: Peer, head: bytes) -> None:
+            if head.startswith(b"GET /v2/ "):
+                peer.say(b"HTTP/1.1 307 Away", b"Location: /b", b"Content-Length: 1048576", body=bytes(2**20))
+            else:
+                whole(b"hello")(peer, head)
+
+        self.serve(answer)
+        self.assertEqual(await self.read(), b"hello")
+        await self.until(lambda: len(self.server.peers) == self.idle() == 1)
 
     async def test_paused(self) -> None:
         """A reader that pauses, be it before the first byte, gets no more than what was on its way; then all."""

@@ -1,70 +1,34 @@
 """A reactor that knows names of the laboratory's own, and resolves no others."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import define
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
-    IAddress,
     IHostnameResolver,
-    IHostResolution,
     IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorTime,
-    IResolutionReceiver,
 )
 from zope.interface import classImplements, implementer
 
-
-@implementer(IHostResolution)
-@define
-class _Resolution:
-    name: str
-
-    def cancel(self) -> None:
-        """Be too late: it is done at once."""
-
-
-@implementer(IHostnameResolver)
-@define
-class _Names:
-    _addresses: Mapping[str, str]
-
-    def resolveHostName(
-        self,
-        resolutionReceiver: IResolutionReceiver,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: Sequence[type[IAddress]] | None = None,  # noqa: ARG002
-        transportSemantics: str = "TCP",  # noqa: ARG002
-    ) -> IHostResolution:
-        """Look the name up in the table."""
-        resolution = _Resolution(hostName)
-        resolutionReceiver.resolutionBegan(resolution)
-        address = self._addresses.get(hostName)
-        if address is not None:
-            kind = IPv6Address if ":" in address else IPv4Address
-            resolutionReceiver.addressResolved(kind("TCP", address, portNumber))
-        resolutionReceiver.resolutionComplete()
-        return resolution
+from tests.support.book import Book
 
 
 @implementer(IReactorPluggableNameResolver)
 @define(eq=False)
 class ReactorWithNames:
-    """A reactor in all but its resolver, whose table it is given."""
+    """A reactor in all but its resolver."""
 
     _reactor: Any
-    _addresses: Mapping[str, str]
+    nameResolver: IHostnameResolver
 
-    @property
-    def nameResolver(self) -> IHostnameResolver:
-        """Resolve names by the table."""
-        return _Names(self._addresses)
+    @classmethod
+    def of(cls, reactor: Any, addresses: dict[str, str]) -> "ReactorWithNames":
+        """Resolve these names, each to one address."""
+        return cls(reactor, Book({name: [address] for name, address in addresses.items()}))
 
     def installNameResolver(self, _resolver: IHostnameResolver) -> IHostnameResolver:
-        """Keep the table."""
+        """Keep the one there is."""
         return self.nameResolver
 
     def __getattr__(self, name: str) -> Any:

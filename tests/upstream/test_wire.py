@@ -41,7 +41,7 @@ class Wire:
     def __init__(self) -> None:
         """Build the agent."""
         self.memory: Any = MemoryReactorClock()
-        reactor = ReactorWithNames(self.memory, NAMES)
+        reactor = ReactorWithNames.of(self.memory, NAMES)
         self.http = HTTPClient(make_agent(reactor, UpstreamTrust.of(None, lambda _: False), 10.0))
         self.transports: list[Transport] = []
 
