@@ -16,6 +16,18 @@ from cryptography.x509.oid import NameOID
 
 _NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "CA of the laboratory")])
 _DAY = timedelta(days=1)
+# Python 3.13 verifies strictly: without this, and without the issuer's key named in a leaf, it refuses.
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @frozen
@@ -33,6 +45,7 @@ class LabCA:
             _begun(_NAME, key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(_SIGNS, critical=True)
             .sign(key, SHA256())
         )
         return cls(certificate, key)
@@ -51,7 +64,13 @@ class LabCA:
         key = generate_private_key(SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName(host), x509.IPAddress(ip_address(address))])
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-        certificate = _begun(subject, key).add_extension(names, critical=False).sign(self._key, SHA256())
+        signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = (
+            _begun(subject, key)
+            .add_extension(names, critical=False)
+            .add_extension(signed_by, critical=False)
+            .sign(self._key, SHA256())
+        )
         return certificate, key
 
     def leaf_pem(self, host: str, address: str) -> tuple[bytes, bytes]:
