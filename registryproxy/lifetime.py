@@ -1,5 +1,6 @@
 """From the first connection to the last: sockets are opened and closed here, and all else in its order."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from attrs import define, field
@@ -13,6 +14,7 @@ from twisted.python.threadpool import ThreadPool
 
 from registryproxy import __version__
 from registryproxy.door.factory import ConnectFactory
+from registryproxy.front.site import RegistrySite
 from registryproxy.interfaces import IIndex
 from registryproxy.pull.through import PullThrough
 
@@ -80,6 +82,7 @@ class ProxyService(Service):
         reactor: Any,
         sockets: Sockets,
         door: ConnectFactory,
+        sites: Sequence[RegistrySite],
         pull: PullThrough,
         index: IIndex,
         disk: ThreadPool,
@@ -88,6 +91,7 @@ class ProxyService(Service):
         self._reactor = reactor
         self._sockets = sockets
         self._door = door
+        self._sites = sites
         self._pull = pull
         self._index = index
         self._disk = disk
@@ -116,6 +120,8 @@ class ProxyService(Service):
 
     async def _stop(self) -> None:
         await self._sockets.close()
+        for site in self._sites:
+            site.wind_down()
         await self._door.close_all(STOP_GRACE)
         await self._pull.stop()
         self._index.close()

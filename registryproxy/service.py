@@ -112,7 +112,7 @@ def make_service(config: Config, reactor: Any) -> IService:
             read=config.proxy_connect_read_timeout, send=config.proxy_connect_send_timeout
         ),
     )
-    return ProxyService(reactor, sockets, ConnectFactory(ways), pull, index, disk)
+    return ProxyService(reactor, sockets, ConnectFactory(ways), (registries, pages), pull, index, disk)
 
 
 def _authority(config: Config, now: float) -> CertificateAuthority:

@@ -105,6 +105,16 @@ class RegistryChannel(HTTPChannel):
         self._enter(_Phase.CLOSING, None)
         self.transport.abortConnection()
 
+    def wind_down(self) -> None:
+        """Take no further request: close now if none is under way, else when it is answered."""
+        if self._phase is _Phase.IDLE or (self._phase is _Phase.HEAD and not (self.requests or self._buffer)):
+            self.loseConnection()
+        elif self._phase in {
+            _Phase.BODY,
+            _Phase.ANSWER,
+        }:  # in a head Twisted would take it for "read no more"
+            self.persistent = False
+
     def _enter(self, phase: _Phase, seconds: float | None) -> None:
         """Wait for something else from now on; the timer is set anew."""
         self._phase = phase

@@ -1,5 +1,7 @@
 """RegistrySite: what all connections to one tree of resources share."""
 
+from weakref import WeakSet
+
 from twisted.internet.interfaces import IAddress, IProtocolNegotiationFactory, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.web.resource import IResource
@@ -41,6 +43,7 @@ class RegistrySite(Site):
         Site.__init__(self, resource, RegistryRequest, reactor=clock, parsePOSTFormSubmission=False)
         self._report = report
         self._patience = Patience() if patience is None else patience
+        self._channels: WeakSet[RegistryChannel] = WeakSet()
 
     # The base wraps its channels in a protocol that switches to HTTP/2 where h2 is installed; ours is the channel.
     def buildProtocol(self, addr: IAddress | None) -> RegistryChannel:  # type: ignore[override]  # noqa: ARG002
@@ -52,7 +55,13 @@ class RegistrySite(Site):
         channel = RegistryChannel(self.reactor, self._patience, self._report, authority)
         channel.factory = self
         channel.site = self
+        self._channels.add(channel)
         return channel
+
+    def wind_down(self) -> None:
+        """Close connections that are only kept, and the others when their request is answered."""
+        for channel in list(self._channels):
+            channel.wind_down()
 
     def standing_in_for(self, authority: Authority) -> "StandIn":
         """Make a factory of channels for one registry, to be wrapped with TLS."""

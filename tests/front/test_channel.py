@@ -7,6 +7,7 @@ from hypothesis.strategies import binary, lists, sampled_from
 from twisted.trial.unittest import SynchronousTestCase
 
 from registryproxy.front.limits import LINGER_SECONDS, MAX_FIELDS, MAX_HEAD_BYTES, MAX_LINE_BYTES, Patience
+from registryproxy.front.site import RegistrySite
 from tests.support.caller import Answer, Caller, HalfClosing, get
 
 PIECES = [
@@ -261,3 +262,42 @@ class TimeTests(SynchronousTestCase):
             caller.send(sent)
             caller.leave()
             self.assertEqual(caller.clock.getDelayedCalls(), [], sent)
+
+
+class WindDownTests(SynchronousTestCase):
+    """Tests of what becomes of connections when the proxy is told to stop."""
+
+    def site_of(self, caller: Caller) -> RegistrySite:
+        """Tell whose channel it is."""
+        assert isinstance(caller.channel.site, RegistrySite)
+        return caller.channel.site
+
+    def test_kept(self) -> None:
+        """A connection that is only kept, or has asked nothing yet, is closed at once."""
+        for sent in (b"", get("/")):
+            caller = Caller()
+            caller.send(sent)
+            self.assertFalse(caller.transport.disconnecting)
+            self.site_of(caller).wind_down()
+            self.assertTrue(caller.transport.disconnecting)
+
+    def test_answering(self) -> None:
+        """One whose request is being answered is closed when it has been."""
+        caller = Caller()
+        caller.hall.answers_at_once = False
+        caller.send(get("/"))
+        self.site_of(caller).wind_down()
+        self.assertFalse(caller.transport.disconnecting)
+        caller.hall.asked[0].write(b"hello\n")
+        caller.hall.asked[0].finish()
+        self.assertTrue(caller.transport.disconnecting)
+        self.assertEqual([answer.body for answer in caller.heard()], [b"hello\n"])
+
+    def test_asking(self) -> None:
+        """One in the middle of a head may finish it, and is answered."""
+        caller = Caller()
+        whole = get("/")
+        caller.send(whole[:9])
+        self.site_of(caller).wind_down()
+        (answer,) = caller.ask(whole[9:])
+        self.assertEqual(answer.status, 200)

@@ -21,6 +21,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
 
+from registryproxy.lifetime import STOP_GRACE
 from registryproxy.oci.accept import OCI_MANIFEST
 from tests.support.lab_ca import LabCA
 from tests.support.registry import FakeRegistry
@@ -255,6 +256,20 @@ class StartTests(WholeTestCase):
     async def test_not_built_yet(self) -> None:
         """A setting whose effect is not built yet is refused rather than ignored."""
         self.assertIn("registryproxy: WORKERS: ", await self.refused("--workers", "4"))
+
+    async def test_stop_with_a_connection_kept(self) -> None:
+        """A connection that is only kept open does not hold up a stop: it is the proxy that closes it."""
+        running = await self.start()
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=STOP_GRACE / 2)
+        self.addCleanup(connection.close)
+        await deferToThread(self._ask_and_keep, connection)
+        running.transport.signalProcess("TERM")
+        self.assertEqual(await deferToThread(connection.sock.recv, 1), b"")
+        self.assertEqual(await running.ended, -signal.SIGTERM)
+
+    def _ask_and_keep(self, connection: HTTPConnection) -> None:
+        connection.request("GET", "/livez")
+        connection.getresponse().read()
 
     async def test_stop_with_a_client_waiting(self) -> None:
         """A proxy that is told to stop while a client waits for a registry ends all the same, cleanly."""
