@@ -165,9 +165,10 @@ class Contents:
 
     async def stop(self) -> None:
         """Let what is whole be published, and drop what is not."""
-        for download, _ in self._downloads.values():
+        underway = list(self._downloads.values())  # each leaves the dictionary when it ends
+        for download, _ in underway:
             download.stop()
-        await gatherResults([ended for _, ended in self._downloads.values()])
+        await gatherResults([ended for _, ended in underway])
 
     def _at_hand(self, digest: Digest, fetched: bool = False) -> Found | None:
         """

@@ -284,6 +284,19 @@ class JoinTests(ContentsTestCase):
         self.assertEqual(len(read_all(source)), 9)
         self.assertFalse(self.house.contents.is_kept(self.digest))
 
+    def test_stop(self) -> None:
+        """A stop drops what is not whole, and lets what is be published."""
+        other = self.one.add_blob(b"another")
+        source = self.joined().source
+        assert source is not None
+        self.successResultOf(self.ask(other)).source.close()
+        stopped = Deferred.fromCoroutine(self.house.pull.stop())
+        self.house.agent.flush()
+        self.successResultOf(stopped)
+        self.failureResultOf(source.when_beyond(9), UpstreamError)
+        source.close()
+        self.assertEqual(list((self.root / "incoming").iterdir()), [])
+
     def test_silence(self) -> None:
         """A registry that says nothing more within a body is given up after the time set."""
         source = self.joined().source
