@@ -46,14 +46,6 @@ def _joined(items: Iterable[object]) -> str:
     return " ".join(str(each) for each in items)
 
 
-def _hosts(default_port: int | None) -> Kind[RegistryTable]:
-    return Kind(
-        lambda text: RegistryTable.of_these_only(readers.read_patterns(text, default_port)),
-        lambda table: _joined(each.as_text(default_port) for each in table.patterns),
-        is_list=True,
-    )
-
-
 BOOLEAN = Kind(readers.read_boolean, lambda value: "true" if value else "false")
 SIZE = Kind(parse_size, size_text)
 TIME = Kind(parse_time, time_text)
@@ -68,8 +60,12 @@ REGISTRIES = Kind(
     lambda table: _joined(each for each in table.patterns if each not in DOCKER_HUB),
     is_list=True,
 )
-HOSTS = _hosts(443)
-HOSTS_ON_ANY_PORT = _hosts(None)
+# A bare host means each of its ports.
+HOSTS = Kind(
+    lambda text: RegistryTable.of_these_only(readers.read_patterns(text, None)),
+    lambda table: _joined(each.as_text(None) for each in table.patterns),
+    is_list=True,
+)
 PORTS = Kind(readers.read_ports, _joined, is_list=True)
 ENDPOINTS = Kind(readers.read_endpoints, _joined, is_list=True)
 UPSTREAMS = Kind(

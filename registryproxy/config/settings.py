@@ -76,7 +76,7 @@ class Config(LaterSettings):
     insecure_registries: RegistryTable = setting(
         kinds.HOSTS,
         "",
-        "Registries whose certificate is not verified, written as in REGISTRIES.",
+        "Registries whose certificate is not verified: host (on any port), host:port, or *.suffix.",
         example="registry.lan:5000",
     )
     upstream_ca_file: str | None = setting(
@@ -126,7 +126,7 @@ class Config(LaterSettings):
         " multicast addresses and the proxy itself; listed: only to TUNNEL_HOSTS; any: anywhere, as the seed did.",
     )
     tunnel_hosts: RegistryTable = setting(
-        kinds.HOSTS_ON_ANY_PORT,
+        kinds.HOSTS,
         "",
         "Hosts that may be tunnelled to while TUNNELS is listed: host, host:port, or *.suffix.",
         example="*.example.com downloads.example.org",

@@ -43,8 +43,7 @@ VALUES: Iterable[tuple[Kind[Any], st.SearchStrategy[Any]]] = [
     (kinds.PATH, st.text(st.characters(exclude_characters="\0"), min_size=1)),
     (kinds.PATH_IF_ANY, st.none() | NAMES),
     (kinds.REGISTRIES, st.lists(PATTERNS, max_size=4).map(RegistryTable.of)),
-    (kinds.HOSTS, tables(PATTERNS)),
-    (kinds.HOSTS_ON_ANY_PORT, tables(ANY_PORT_PATTERNS)),
+    (kinds.HOSTS, tables(ANY_PORT_PATTERNS)),
     (kinds.PORTS, st.lists(PORTS).map(tuple)),
     (kinds.ENDPOINTS, st.lists(st.builds("tcp:{}:interface={}".format, PORTS, NAMES)).map(tuple)),
     (kinds.UPSTREAMS, st.lists(st.tuples(NAMES, URLS)).map(tuple)),
@@ -143,9 +142,9 @@ class ReaderTests(SynchronousTestCase):
         self.assertEqual(str(caught.exception), "'https://gcr.io' is neither host, host:port nor *.suffix")
         self.assert_faults(kinds.REGISTRIES, **{"*": "would stand in for every host there is"})
 
-    def test_tunnel_hosts_mean_any_port(self) -> None:
-        """A host to tunnel to means each of its ports unless it names one."""
-        table = kinds.HOSTS_ON_ANY_PORT.read("example.com example.org:8443")
+    def test_hosts_mean_any_port(self) -> None:
+        """A host to tunnel to, or to trust unseen, means each of its ports unless it names one."""
+        table = kinds.HOSTS.read("example.com example.org:8443")
         asked = [("example.com", 443), ("example.com", 22), ("example.org", 8443), ("example.org", 443)]
         self.assertEqual([table.is_listed(Authority(*each)) for each in asked], [True, True, True, False])
 

@@ -171,7 +171,11 @@ class PullTests(WholeTestCase):
     async def test_an_insecure_registry(self) -> None:
         """It is asked all the same where the operator says so, for this one or for all."""
         self.registry.add_manifest("team/app", "1", MANIFEST)
-        for settings in ({"INSECURE_REGISTRIES": self.name}, {"VERIFY_SSL": "false"}):
+        for settings in (
+            {"INSECURE_REGISTRIES": self.name},
+            {"INSECURE_REGISTRIES": "localhost"},
+            {"VERIFY_SSL": "false"},
+        ):
             running = await self.start(UPSTREAM_CA_FILE="", **settings)
             self.assertEqual((await self.ask("/v2/team/app/manifests/1")).body, MANIFEST)
             await self.stop(running)
