@@ -57,7 +57,9 @@ class NameTests(SynchronousTestCase):
 
     def test_listed(self) -> None:
         """With TUNNELS=listed only the hosts of TUNNEL_HOSTS may be asked for."""
-        hosts = RegistryTable((RegistryPattern.parse("*.github.com"), RegistryPattern.parse("downloads.example.org:8443")))
+        hosts = RegistryTable(
+            (RegistryPattern.parse("*.github.com"), RegistryPattern.parse("downloads.example.org:8443"))
+        )
         policy = TunnelPolicy(mode="listed", hosts=hosts, ports=(443, 8443))
         policy.check_name(Authority("api.github.com", 443))
         policy.check_name(Authority("downloads.example.org", 8443))
