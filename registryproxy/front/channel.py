@@ -109,10 +109,7 @@ class RegistryChannel(HTTPChannel):
         """Take no further request: close now if none is under way, else when it is answered."""
         if self._phase is _Phase.IDLE or (self._phase is _Phase.HEAD and not (self.requests or self._buffer)):
             self.loseConnection()
-        elif self._phase in {
-            _Phase.BODY,
-            _Phase.ANSWER,
-        }:  # in a head Twisted would take it for "read no more"
+        elif self._phase is not _Phase.HEAD:  # in the middle of one Twisted would read no more of it
             self.persistent = False
 
     def _enter(self, phase: _Phase, seconds: float | None) -> None:
